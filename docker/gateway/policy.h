@@ -1,0 +1,50 @@
+// Policy: what a job may ask of the shared engine. Pure functions over canonical bodies (model.h); any
+// thread. A refusal names its rule and says what to do; it becomes a 403.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "docker/base/result.h"
+#include "docker/gateway/model.h"
+#include "docker/http/target.h"
+
+namespace ebbtide::gateway {
+
+enum class PolicyLevel {
+  kCi,       // the default: nothing that leads out to the host
+  kTrusted,  // nothing is refused; ownership is still kept
+};
+std::string_view to_string(PolicyLevel level);
+std::optional<PolicyLevel> policy_level(std::string_view text);
+
+struct Policy {
+  PolicyLevel level = PolicyLevel::kCi;
+  // Single allowances over the level, as the cluster profile gives them.
+  bool privileged = false;
+  bool host_network = false;
+  std::vector<std::string> host_paths;    // bind sources at or below these are allowed
+  std::vector<std::string> capabilities;  // beyond the default set, without CAP_
+  std::vector<std::string> devices;       // host paths: /dev/kvm
+};
+
+struct Refusal {
+  std::string rule;     // one word: "privileged", "host-path", "capability"
+  std::string message;  // for the job's author: what was refused, and what to do instead
+};
+
+// What the gateway turns into its own socket before policy looks: binds whose source is one of these in the
+// caller.
+bool is_docker_socket(std::string_view path);
+
+std::optional<Refusal> check_container(const Policy& policy, const Json& body);
+std::optional<Refusal> check_update(const Policy& policy, const Json& body);
+std::optional<Refusal> check_exec(const Policy& policy, const Json& body);
+std::optional<Refusal> check_network(const Policy& policy, const Json& body);
+std::optional<Refusal> check_volume(const Policy& policy, const Json& body);
+std::optional<Refusal> check_build(const Policy& policy, const http::Query& query);
+std::optional<Refusal> check_pull(const Policy& policy, const http::Query& query);
+
+}  // namespace ebbtide::gateway

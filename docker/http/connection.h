@@ -1,0 +1,72 @@
+// Connection: a Stream with its read buffer and the movements of HTTP messages over it. Coroutines on one
+// loop; not thread-safe. After any error the connection is of no further use: close it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "docker/http/head.h"
+#include "docker/http/stream.h"
+
+namespace ebbtide::http {
+
+// What a message's body is, as its head tells.
+struct BodyFrame {
+  Framing framing = Framing::kNone;
+  std::uint64_t length = 0;
+};
+
+class Connection {
+ public:
+  explicit Connection(std::unique_ptr<Stream> stream);
+
+  // Nothing at an end of the stream between messages. kInvalid, kTooLarge: answer it with 400 or 431, then
+  // close. A stream that begins with the HTTP/2 preface is kInvalid.
+  Task<Result<std::optional<RequestHead>>> read_request_head();
+  // Every head in turn, 1xx among them.
+  Task<Result<ResponseHead>> read_response_head(std::string_view request_method);
+  // The whole body, unframed; kTooLarge over limit.
+  Task<Result<std::string>> read_body(BodyFrame frame, std::size_t limit);
+  // The next piece of a body, unframed, as soon as there is one; empty at its end. Start with a fresh
+  // BodyReader.
+  struct BodyReader {
+    BodyFrame frame;
+    std::uint64_t left_in_chunk = 0;
+    bool started = false;
+    bool ended = false;
+  };
+  Task<Result<std::string_view>> read_piece(
+      BodyReader& reader);  // valid until the next call on this connection
+
+  Task<Result<void>> write(std::string_view bytes);
+  // One chunk of a chunked body; an empty one is not written. end_chunks writes the last.
+  Task<Result<void>> write_chunk(std::string_view bytes);
+  Task<Result<void>> end_chunks();
+
+  Stream& stream() { return *stream_; }
+  // Read but not yet taken.
+  std::string_view buffered() const;
+  void consume(std::size_t bytes);
+  // Reads more into the buffer; false at the end of the stream.
+  Task<Result<bool>> fill();
+  void close() { stream_->close(); }
+
+ private:
+  std::unique_ptr<Stream> stream_;
+  std::string buffer_;
+  std::size_t begin_ = 0;  // buffer_[begin_, size) is buffered()
+};
+
+// Moves a body as it is framed, byte for byte (chunk extensions and trailers included), with back-pressure:
+// nothing is read before what was read has been written. Every read is passed on at once; only a stream that
+// already flows is gathered. Returns the bytes moved.
+Task<Result<std::uint64_t>> relay_body(Connection& from, Connection& to, BodyFrame frame);
+
+// Both directions until both have ended. The end of one side is passed on as a half-close, the other goes on.
+Task<void> tunnel(Connection& a, Connection& b);
+
+}  // namespace ebbtide::http

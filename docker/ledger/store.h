@@ -1,0 +1,76 @@
+// Store: what can't be a label on the engine, in SQLite (WAL): images that jobs added, containers that jobs
+// renamed, owners of gateways. Written before the engine is asked, so that a crash forgets nothing. Calls
+// block for the disk (tens of microseconds; WAL without fsync: a killed process loses nothing). Any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "docker/base/clock.h"
+#include "docker/base/result.h"
+
+namespace SQLite {
+class Database;
+}
+
+namespace ebbtide {
+
+// A reference ("app:latest") or an image id ("sha256:…") that owner made, pulled, loaded or tagged, or is
+// about to.
+struct ImageRecord {
+  std::string engine;  // EngineAddress::text()
+  std::string owner;
+  std::string reference;
+  bool existed_before = false;    // the engine had it before owner named it: it stays when owner goes
+  std::string previous_image_id;  // what the reference meant then
+};
+
+// An opened database file that several stores share; see plugin/ for others.
+class Database {
+ public:
+  // Makes the file (0600) and its folder if need be.
+  static Result<std::shared_ptr<Database>> open(const std::string& path);
+  static std::shared_ptr<Database> in_memory();
+  ~Database();
+
+  // Runs work with the connection, alone. Exceptions of SQLite become kInternal.
+  template <class Work>
+  auto use(Work work) -> Result<decltype(work(std::declval<SQLite::Database&>()))>;
+
+  Database(std::unique_ptr<SQLite::Database> connection);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+class Store {
+ public:
+  explicit Store(std::shared_ptr<Database> database);  // makes its tables
+
+  // The id kept in the database, made at the first call.
+  Result<std::string> server_id();
+
+  Result<void> record_image(const ImageRecord& record);  // keeps the first record of an owner and reference
+  Result<std::vector<ImageRecord>> images_of(std::string_view engine, std::string_view owner);
+  Result<void> forget_image(std::string_view engine, std::string_view owner, std::string_view reference);
+  // Whether an owner other than this has recorded the reference.
+  Result<bool> image_wanted_by_others(std::string_view engine, std::string_view owner,
+                                      std::string_view reference);
+
+  // A renamed container's check no longer fits its name; this says that it is ours all the same.
+  Result<void> record_rename(std::string_view engine, std::string_view container_id, std::string_view owner);
+  Result<std::vector<std::string>> renamed_containers(std::string_view engine);
+  Result<void> forget_container(std::string_view engine, std::string_view container_id);
+
+  Result<std::vector<std::string>> image_owners(std::string_view engine);
+  Result<void> forget_owner(std::string_view engine, std::string_view owner);
+
+ private:
+  std::shared_ptr<Database> database_;
+};
+
+}  // namespace ebbtide

@@ -1,0 +1,33 @@
+// Contract: GoCD's request names to what answers them. The one place that knows status codes and bodies of
+// the plugin endpoint; the HTTP surface only carries them. Any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "plugin/fleet.h"
+
+namespace ebbtide::plugin {
+
+struct PluginAnswer {
+  int status = 200;
+  std::string body;
+};
+
+class Contract {
+ public:
+  // resources: how a file of plugin/resources is read ("icon.svg"); they are compiled in (resources.h).
+  // page_url: the address of the status page for links in reports; may be empty.
+  Contract(Fleet& fleet, std::string page_url);
+
+  // name with or without the prefix "cd.go.elastic-agent.". 200 with GoCD's body; 404 for an unknown name,
+  // 400 for a body that can't be read, with {"message": …}.
+  PluginAnswer handle(const std::string& gocd, std::string_view name, std::string_view body);
+
+ private:
+  Fleet& fleet_;
+  std::string page_url_;
+};
+
+}  // namespace ebbtide::plugin
