@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -127,9 +128,25 @@ struct EngineEvent {
   std::int64_t time_nano = 0;
 };
 
+// How an engine's events are told; see event_feed.h for when and on which thread.
+struct EventCallbacks {
+  std::function<void()> connected;
+  std::function<void(const EngineEvent&)> event;
+  std::function<void(const std::string& why)> lost;
+};
+
+// While it lives, events are told; its destructor returns when no callback runs any more.
+class EventSubscription {
+ public:
+  virtual ~EventSubscription() = default;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
+
+  // All events of the engine, unfiltered (EventFeed for a real one; the fake's own in tests).
+  virtual std::unique_ptr<EventSubscription> subscribe(EventCallbacks callbacks) = 0;
 
   virtual const EngineAddress& address() const = 0;
   // 3 s: whether the engine answers.

@@ -17,16 +17,10 @@
 
 namespace ebbtide {
 
-class EventFeed {
+class EventFeed final : public EventSubscription {
  public:
-  struct Callbacks {
-    std::function<void()> connected;
-    std::function<void(const EngineEvent&)> event;
-    std::function<void(const std::string& why)> lost;
-  };
-
-  EventFeed(EngineAddress address, Callbacks callbacks);  // starts at once
-  ~EventFeed();                                           // stops promptly and joins
+  EventFeed(EngineAddress address, EventCallbacks callbacks);  // starts at once
+  ~EventFeed();                                                // stops promptly and joins
   EventFeed(const EventFeed&) = delete;
   EventFeed& operator=(const EventFeed&) = delete;
 
