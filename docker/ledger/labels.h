@@ -52,6 +52,9 @@ struct Ownership {
 std::optional<Ownership> ownership_of(std::string_view server_id, Kind kind, std::string_view real_name,
                                       const Labels& labels);
 
+// The same without the check: only for a container whose rename the Store remembers.
+std::optional<Ownership> claimed_ownership_of(std::string_view server_id, const Labels& labels);
+
 // The same for an image; the owner.
 std::optional<std::string> image_owner_of(std::string_view server_id, const Labels& labels);
 // The value of ebbtide.image-agent: "<server id>/<owner>".

@@ -11,10 +11,7 @@
 
 #include "docker/base/clock.h"
 #include "docker/base/result.h"
-
-namespace SQLite {
-class Database;
-}
+#include "docker/ledger/database.h"
 
 namespace ebbtide {
 
@@ -28,25 +25,6 @@ struct ImageRecord {
   std::string previous_image_id;  // what the reference meant then
 };
 
-// An opened database file that several stores share; see plugin/ for others.
-class Database {
- public:
-  // Makes the file (0600) and its folder if need be.
-  static Result<std::shared_ptr<Database>> open(const std::string& path);
-  static std::shared_ptr<Database> in_memory();
-  ~Database();
-
-  // Runs work with the connection, alone. Exceptions of SQLite become kInternal.
-  template <class Work>
-  auto use(Work work) -> Result<decltype(work(std::declval<SQLite::Database&>()))>;
-
-  Database(std::unique_ptr<SQLite::Database> connection);
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
 class Store {
  public:
   explicit Store(std::shared_ptr<Database> database);  // makes its tables
@@ -58,8 +36,7 @@ class Store {
   Result<std::vector<ImageRecord>> images_of(std::string_view engine, std::string_view owner);
   Result<void> forget_image(std::string_view engine, std::string_view owner, std::string_view reference);
   // Whether an owner other than this has recorded the reference.
-  Result<bool> image_wanted_by_others(std::string_view engine, std::string_view owner,
-                                      std::string_view reference);
+  Result<bool> image_wanted_by_others(std::string_view engine, std::string_view owner, std::string_view reference);
 
   // A renamed container's check no longer fits its name; this says that it is ours all the same.
   Result<void> record_rename(std::string_view engine, std::string_view container_id, std::string_view owner);

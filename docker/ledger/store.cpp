@@ -1,0 +1,129 @@
+#include "docker/ledger/store.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include "docker/base/log.h"
+#include "docker/base/secret.h"
+
+namespace ebbtide {
+namespace {
+
+constexpr const char* kTables = R"(
+CREATE TABLE IF NOT EXISTS identity (server_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS images (
+  engine TEXT NOT NULL, owner TEXT NOT NULL, reference TEXT NOT NULL,
+  existed_before INTEGER NOT NULL, previous_image_id TEXT NOT NULL,
+  PRIMARY KEY (engine, owner, reference)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS renamed_containers (
+  engine TEXT NOT NULL, container_id TEXT NOT NULL, owner TEXT NOT NULL,
+  PRIMARY KEY (engine, container_id)) WITHOUT ROWID;
+)";
+
+template <class... Values>
+void execute(SQLite::Database& database, const char* sql, const Values&... values) {
+  SQLite::Statement statement(database, sql);
+  SQLite::bind(statement, values...);
+  statement.exec();
+}
+
+// Views must be texts of their own for SQLite to bind.
+std::string own(std::string_view text) { return std::string(text); }
+
+template <class... Values>
+std::vector<std::string> texts(SQLite::Database& database, const char* sql, const Values&... values) {
+  SQLite::Statement statement(database, sql);
+  SQLite::bind(statement, values...);
+  std::vector<std::string> list;
+  while (statement.executeStep()) list.push_back(statement.getColumn(0).getString());
+  return list;
+}
+
+}  // namespace
+
+Store::Store(std::shared_ptr<Database> database) : database_(std::move(database)) {
+  const auto made = database_->run([](SQLite::Database& db) { db.exec(kTables); });
+  if (!made) log_error("the database has no tables and can't make them", {{"error", made.error().message}});
+}
+
+Result<std::string> Store::server_id() {
+  return database_->use([](SQLite::Database& db) {
+    SQLite::Statement known(db, "SELECT server_id FROM identity");
+    if (known.executeStep()) return known.getColumn(0).getString();
+    auto made = random_hex(8);
+    execute(db, "INSERT INTO identity VALUES (?)", made);
+    return made;
+  });
+}
+
+Result<void> Store::record_image(const ImageRecord& record) {
+  return database_->run([&](SQLite::Database& db) {
+    execute(db, "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?)", record.engine, record.owner, record.reference,
+            record.existed_before ? 1 : 0, record.previous_image_id);
+  });
+}
+
+Result<std::vector<ImageRecord>> Store::images_of(std::string_view engine, std::string_view owner) {
+  return database_->use([&](SQLite::Database& db) {
+    SQLite::Statement rows(
+        db, "SELECT reference, existed_before, previous_image_id FROM images WHERE engine = ? AND owner = ?");
+    SQLite::bind(rows, own(engine), own(owner));
+    std::vector<ImageRecord> list;
+    while (rows.executeStep())
+      list.push_back({.engine = own(engine),
+                      .owner = own(owner),
+                      .reference = rows.getColumn(0).getString(),
+                      .existed_before = rows.getColumn(1).getInt() != 0,
+                      .previous_image_id = rows.getColumn(2).getString()});
+    return list;
+  });
+}
+
+Result<void> Store::forget_image(std::string_view engine, std::string_view owner, std::string_view reference) {
+  return database_->run([&](SQLite::Database& db) {
+    execute(db, "DELETE FROM images WHERE engine = ? AND owner = ? AND reference = ?", own(engine), own(owner),
+            own(reference));
+  });
+}
+
+Result<bool> Store::image_wanted_by_others(std::string_view engine, std::string_view owner,
+                                           std::string_view reference) {
+  return database_->use([&](SQLite::Database& db) {
+    return !texts(db, "SELECT owner FROM images WHERE engine = ? AND owner <> ? AND reference = ? LIMIT 1", own(engine),
+                  own(owner), own(reference))
+                .empty();
+  });
+}
+
+Result<void> Store::record_rename(std::string_view engine, std::string_view container_id, std::string_view owner) {
+  return database_->run([&](SQLite::Database& db) {
+    execute(db, "INSERT OR REPLACE INTO renamed_containers VALUES (?, ?, ?)", own(engine), own(container_id),
+            own(owner));
+  });
+}
+
+Result<std::vector<std::string>> Store::renamed_containers(std::string_view engine) {
+  return database_->use([&](SQLite::Database& db) {
+    return texts(db, "SELECT container_id FROM renamed_containers WHERE engine = ?", own(engine));
+  });
+}
+
+Result<void> Store::forget_container(std::string_view engine, std::string_view container_id) {
+  return database_->run([&](SQLite::Database& db) {
+    execute(db, "DELETE FROM renamed_containers WHERE engine = ? AND container_id = ?", own(engine), own(container_id));
+  });
+}
+
+Result<std::vector<std::string>> Store::image_owners(std::string_view engine) {
+  return database_->use([&](SQLite::Database& db) {
+    return texts(db, "SELECT DISTINCT owner FROM images WHERE engine = ?", own(engine));
+  });
+}
+
+Result<void> Store::forget_owner(std::string_view engine, std::string_view owner) {
+  return database_->run([&](SQLite::Database& db) {
+    execute(db, "DELETE FROM images WHERE engine = ? AND owner = ?", own(engine), own(owner));
+    execute(db, "DELETE FROM renamed_containers WHERE engine = ? AND owner = ?", own(engine), own(owner));
+  });
+}
+
+}  // namespace ebbtide
