@@ -29,10 +29,11 @@ struct AgentDeath {
 };
 
 struct EngineState {
-  bool connected = false;  // the event stream is up
-  bool listed = false;     // a listing succeeded since it came up
-  TimePoint since{};       // of this state of connected
-  std::string error;       // why it is not connected
+  bool connected = false;         // the event stream is up
+  bool listed = false;            // a listing succeeded since it came up
+  TimePoint since{};              // of this state of connected
+  std::string error;              // why it is not connected
+  std::uint64_t connections = 0;  // how often the stream came up
   std::uint64_t events = 0;
   std::uint64_t resyncs = 0;
   std::int64_t last_event_lag_ms = 0;

@@ -1,6 +1,7 @@
 #include "docker/ledger/store.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <SQLiteCpp/VariadicBind.h>
 
 #include "docker/base/log.h"
 #include "docker/base/secret.h"
