@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "docker/http/target.h"
 #include "docker/ledger/labels.h"
 
 namespace ebbtide::gateway {
@@ -51,10 +52,15 @@ struct Route {
   std::optional<Kind> kind;  // of the object in the path
   std::string_view action;   // one word for the audit and the metrics: "create", "start", "inspect"
   bool json_body = false;    // the request's body is read, decoded and written anew
-  bool stream_body =
-      false;  // a tar or hijack body: relayed; else a body must be empty or JSON for a typed model
+  bool stream_body = false;  // a tar or hijack body: relayed; else a body must be empty or JSON for a typed model
   std::string_view refusal;  // for kRefuse
+  // The query keys that the endpoint knows, separated by blanks: only these go on. A '*' after one: it may repeat, and
+  // each of its values counts.
+  std::string_view query;
 };
+
+// Leaves the keys that the route knows, and of each but the repeatable ones the first value: what the engine reads.
+void keep_known_keys(const Route& route, http::Query& query);
 
 struct Match {
   const Route* route = nullptr;

@@ -1,0 +1,93 @@
+// Answer: what the gateway changes in the engine's answers: reserved labels go, and so does what is not the owner's.
+// Also the errors that the gateway answers itself, in the engine's words, so that a foreign object looks like none, and
+// readers for the progress of builds and loads. Pure; any thread.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "docker/gateway/model.h"
+#include "docker/ledger/labels.h"
+
+namespace ebbtide::gateway {
+
+// Whether an object is the owner's to see. id: as the engine says it; a volume's name.
+using IsVisible = std::function<bool(Kind kind, std::string_view id)>;
+
+// Takes reserved labels out of every Labels member in the answer, at any depth: inspect, lists, df, Config.Labels.
+void hide_labels(Json& answer);
+// Takes lines of reserved labels out of GET /images/{name}/history.
+void hide_history(Json& history);
+
+// GET /networks and /volumes, /containers/json: only what is visible. Predefined networks are. The array itself, or
+// the Volumes member.
+void keep_visible(Json& list, Kind kind, const IsVisible& visible);
+// GET /networks/{id}, and each entry of GET /networks: the owner's endpoints only, in Containers and Services.
+void keep_visible_endpoints(Json& network, const IsVisible& visible);
+// GET /system/df: the owner's containers and volumes; all images; no build cache.
+void reduce_disk_usage(Json& usage, const IsVisible& visible);
+
+// One event of GET /events, without its line end: as the owner may see it, or nothing if it isn't the owner's. Events
+// of images are for all. Network and volume events bear no labels, so visible decides from the ledger; exec events are
+// their container's. A connect to a predefined network is the container's.
+std::optional<std::string> event_for_owner(std::string_view line, const IsVisible& visible);
+
+// The body of an error: {"message":…} and a line end, as the engine writes it.
+std::string error_body(std::string_view message);
+// "No such container: db", as the engine says it of each kind.
+std::string not_found_message(Kind kind, std::string_view reference);
+
+// What images a build or a load brought, read from its progress (NDJSON) in pieces cut anywhere. Bytes are read, not
+// changed. A line over a limit is passed over.
+class ProgressLines {
+ public:
+  // Calls take with each whole line in bytes and what was kept from before.
+  void feed(std::string_view bytes, const std::function<void(std::string_view line)>& take);
+  // At the end: a last line without its end.
+  void finish(const std::function<void(std::string_view line)>& take);
+
+ private:
+  std::string kept_;
+  bool skipping_ = false;
+};
+
+// POST /build: ids of the images that the build made: the result ({"aux":{"ID":…}}, "Successfully built …") and the
+// intermediate ones (" ---> 3f2a…"), but neither those of FROM steps nor cached ones, which were there before. Short
+// ids as the builder prints them.
+class BuildLines {
+ public:
+  void feed(std::string_view bytes);
+  void finish();
+  // Each once, in order; the ones since the last call.
+  std::vector<std::string> take();
+
+ private:
+  void read(std::string_view line);
+  void read_text(std::string_view text);
+  void add(std::string id);
+
+  ProgressLines lines_;
+  std::vector<std::string> found_;
+  std::vector<std::string> seen_;
+  bool from_step_ = false;
+  bool cached_ = false;
+};
+
+// POST /images/load: "Loaded image: app:1" and "Loaded image ID: sha256:…".
+class LoadLines {
+ public:
+  void feed(std::string_view bytes);
+  void finish();
+  std::vector<std::string> take();
+
+ private:
+  void read(std::string_view line);
+
+  ProgressLines lines_;
+  std::vector<std::string> found_;
+};
+
+}  // namespace ebbtide::gateway
