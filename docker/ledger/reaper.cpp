@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "docker/base/log.h"
@@ -14,7 +14,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr int kMaxPasses = 20;
+constexpr unsigned kMaxPasses = 20;
+constexpr int kMaxStalls = 4;
+constexpr std::chrono::milliseconds kFirstPause{25};  // doubled at each stall
 
 // What an object is called in a report: kind, short id, name.
 std::string describe(const Belonging& belonging) {
@@ -33,18 +35,20 @@ class Reaping {
 
   Result<ReapReport> run() {
     const auto began = steady_clock::now();
-    // Containers that the classic builder runs for a build of the owner bear no labels, but end with their build, which
-    // the closing of the gateway cancels; they need no step here.
-    for (int empty = 0; empty < 2 && report_.passes < kMaxPasses && !stopped_(); ++report_.passes) {
+    // Containers that the classic builder runs for the owner bear no labels, but end with their build, which the
+    // closing of the gateway cancels: they need no step here.
+    int empty = 0;
+    int stalled = 0;
+    while (empty < 2 && stalled < kMaxStalls && report_.passes < kMaxPasses && !stopped_()) {
+      ++report_.passes;
       auto found = list();
       if (!found) return fail(found.error());
-      if (found->empty()) {
-        ++empty;
-        continue;
-      }
-      empty = 0;
       report_.left.clear();
-      if (pass(*found) == 0) break;  // all that is left refuses: the caller tries again later
+      empty = found->empty() ? empty + 1 : 0;
+      if (found->empty() || pass(*found) > 0) continue;
+      // All that is left refuses. Some of it may only be on its way out ("removal in progress").
+      ++stalled;
+      std::this_thread::sleep_for(kFirstPause * (1 << stalled));
     }
     if (report_.left.empty() && !stopped_()) forget();
     report_.duration = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - began);
@@ -57,8 +61,10 @@ class Reaping {
     if (!listing) return fail(listing.error().within("list what belongs to " + owner_));
     std::vector<Belonging> found;
     for (auto& belonging : listing->belongings) {
-      const bool wanted = belonging.kind != Kind::kImage || options_.images != ImageMode::kShared;
-      if (belonging.owner == owner_ && wanted) found.push_back(std::move(belonging));
+      if (belonging.owner != owner_) continue;
+      const bool stays =
+          belonging.kind == Kind::kImage && (options_.images == ImageMode::kShared || in_use_.contains(belonging.id));
+      if (!stays) found.push_back(std::move(belonging));
     }
     return found;
   }
@@ -105,8 +111,12 @@ class Reaping {
       watch_.ledger().forget(belonging.kind, belonging.id);
       return true;
     }
+    return refuse(belonging, done.error());
+  }
+
+  bool refuse(const Belonging& belonging, const Error& error) {
     const std::scoped_lock lock(mutex_);
-    report_.left.push_back(describe(belonging) + ": " + done.error().message);
+    report_.left.push_back(describe(belonging) + ": " + error.message);
     return false;
   }
 
@@ -141,90 +151,62 @@ class Reaping {
     return engine.remove_network(id);
   }
 
-  // One after the other, tags before ids: the last reference takes the layers with it, and most ids are gone then.
+  // One after the other, references before ids: the last reference takes the layers with it, and most ids are gone
+  // then.
   std::size_t remove_images(const std::vector<Belonging>& found) {
-    std::size_t removed = 0;
-    const auto kept = kept_references();
-    if (!kept) {
-      report_.left.push_back("images: " + kept.error().message);
-      return 0;
-    }
+    std::size_t settled = 0;
     for (const bool ids : {false, true})
-      for (const auto& belonging : found) {
-        if (belonging.kind != Kind::kImage || belonging.id.starts_with("sha256:") != ids || stopped_()) continue;
-        removed += remove_image(belonging, *kept);
-      }
-    return removed;
+      for (const auto& image : found)
+        if (image.kind == Kind::kImage && image.id.starts_with("sha256:") == ids && !stopped_())
+          settled += settle_image(image) ? 1 : 0;
+    return settled;
   }
 
-  // References of the owner that stay: the engine had them before, or another owner wants them too.
-  Result<std::map<std::string, bool>> kept_references() {
-    auto& store = watch_.store();
-    const auto engine = watch_.engine().address().text();
-    const auto records = store.images_of(engine, owner_);
-    if (!records) return fail(records.error());
-    std::map<std::string, bool> kept;
-    for (const auto& record : *records) {
-      const auto wanted = store.image_wanted_by_others(engine, owner_, record.reference);
-      if (!wanted) return fail(wanted.error());
-      kept[record.reference] = record.existed_before || *wanted;
-    }
-    return kept;
-  }
-
-  std::size_t remove_image(const Belonging& image, const std::map<std::string, bool>& kept) {
-    const auto engine = watch_.engine().address().text();
-    const auto record = kept.find(image.id);
-    const bool stays = record != kept.end() && record->second;
-    if (!stays) {
-      const auto gone = remove_image_tags(image);
-      if (!gone) {
-        if (keeps_image(gone.error())) {
-          forget_image(engine, image);
-          return 1;
-        }
-        report_.left.push_back(describe(image) + ": " + gone.error().message);
-        return 0;
-      }
-      report_.images += *gone;
-    }
-    forget_image(engine, image);
-    return 1;
-  }
-
-  // Whether the engine's refusal means that somebody else uses the image: then it is theirs, and no leftover of ours.
-  static bool keeps_image(const Error& error) { return error.kind == ErrorKind::kConflict; }
-
-  // An image known by its label may still bear tags; by id it can't be removed then. The number of images removed.
-  Result<std::size_t> remove_image_tags(const Belonging& image) {
-    auto& engine = watch_.engine();
-    if (image.id.starts_with("sha256:")) {
-      const auto detail = engine.inspect_image(image.id);
-      if (!detail) return not_found_is_gone(detail.error());
-      for (const auto& reference : detail->references) {
-        const auto untagged = engine.remove_image(reference);
-        if (!untagged && untagged.error().kind != ErrorKind::kNotFound) return fail(untagged.error());
+  // True when the image is gone, or stays for good reason and is not the owner's any more.
+  bool settle_image(const Belonging& image) {
+    const auto stays = stays_for_others(image.id);
+    if (!stays) return refuse(image, stays.error());
+    if (!*stays) {
+      const auto removed = remove_image(image.id);
+      if (removed) {
+        ++report_.images;
+      } else if (removed.error().kind == ErrorKind::kConflict) {
+        // Somebody else's container or image stands on it. It stays recorded, and goes with a later sweep.
+        in_use_.insert(image.id);
+        return true;
+      } else if (removed.error().kind != ErrorKind::kNotFound) {
+        return refuse(image, removed.error());
       }
     }
-    const auto removed = engine.remove_image(image.id);
-    if (!removed) return not_found_is_gone(removed.error());
-    return 1;
-  }
-
-  static Result<std::size_t> not_found_is_gone(const Error& error) {
-    if (error.kind == ErrorKind::kNotFound) return 0;
-    return fail(error);
-  }
-
-  void forget_image(const std::string& engine, const Belonging& image) {
     watch_.ledger().forget(Kind::kImage, image.id);
-    const auto done = watch_.store().forget_image(engine, owner_, image.id);
-    if (!done) log_error("an image record could not be removed", {{"error", done.error().message}});
+    const auto forgotten = watch_.store().forget_image(engine_name_, owner_, image.id);
+    return forgotten ? true : refuse(image, forgotten.error());
+  }
+
+  // The engine had the reference before the owner named it, or another owner wants it too.
+  Result<bool> stays_for_others(const std::string& reference) {
+    const auto records = watch_.store().images_of(engine_name_, owner_);
+    if (!records) return fail(records.error());
+    const auto record = std::ranges::find(*records, reference, &ImageRecord::reference);
+    if (record == records->end()) return false;
+    if (record->existed_before) return true;
+    return watch_.store().image_wanted_by_others(engine_name_, owner_, reference);
+  }
+
+  // By id only what bears no reference: one that the owner did not give is somebody else's.
+  Result<void> remove_image(const std::string& id) {
+    if (id.starts_with("sha256:")) {
+      const auto detail = watch_.engine().inspect_image(id);
+      if (!detail) return fail(detail.error());
+      if (!detail->references.empty()) return fail(Error::conflict("it bears " + detail->references.front()));
+    }
+    return watch_.engine().remove_image(id);
   }
 
   void forget() {
+    if (!in_use_.empty()) return;
     watch_.ledger().forget_owner(owner_);
-    const auto done = watch_.store().forget_owner(watch_.engine().address().text(), owner_);
+    const auto done = watch_.store().forget_owner(engine_name_, owner_);
     if (!done) log_error("the records of an owner could not be removed", {{"error", done.error().message}});
   }
 
@@ -232,7 +214,9 @@ class Reaping {
   const std::string& owner_;
   const ReapOptions& options_;
   const std::function<bool()>& stopped_;
-  std::mutex mutex_;  // guards report_.left while removals run
+  const std::string engine_name_ = watch_.engine().address().text();
+  std::set<std::string> in_use_;  // images that others use
+  std::mutex mutex_;              // guards report_.left while removals run
   ReapReport report_;
 };
 
