@@ -17,10 +17,9 @@ namespace ebbtide::gateway {
 // Whether an object is the owner's to see. id: as the engine says it; a volume's name.
 using IsVisible = std::function<bool(Kind kind, std::string_view id)>;
 
-// Takes reserved labels out of every Labels member in the answer, at any depth: inspect, lists, df, Config.Labels.
+// Takes reserved labels out of every Labels member in the answer, at any depth (inspect, lists, df, Config.Labels), and
+// out of the LABEL lines of GET /images/{name}/history.
 void hide_labels(Json& answer);
-// Takes lines of reserved labels out of GET /images/{name}/history.
-void hide_history(Json& history);
 
 // GET /networks and /volumes, /containers/json: only what is visible. Predefined networks are. The array itself, or
 // the Volumes member.

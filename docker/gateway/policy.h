@@ -25,7 +25,9 @@ struct Policy {
   // Single allowances over the level, as the cluster profile gives them.
   bool privileged = false;
   bool host_network = false;
-  std::vector<std::string> host_paths;    // bind sources at or below these are allowed
+  // Bind sources that are allowed, each as it is: what lies below could be a link that the job made, and the engine
+  // would follow it on the host (Engine 20.10, tried).
+  std::vector<std::string> host_paths;
   std::vector<std::string> capabilities;  // beyond the default set, without CAP_
   std::vector<std::string> devices;       // host paths: /dev/kvm
 };
@@ -35,14 +37,15 @@ struct Refusal {
   std::string message;  // for the job's author: what was refused, and what to do instead
 };
 
-// What the gateway turns into its own socket before policy looks: binds whose source is one of these in the
-// caller.
+// Bind sources that pass, since the gateway puts its own socket or directory in their place afterwards
+// (point_sockets_at in stamp.h).
 bool is_docker_socket(std::string_view path);
 
 std::optional<Refusal> check_container(const Policy& policy, const Json& body);
 std::optional<Refusal> check_update(const Policy& policy, const Json& body);
 std::optional<Refusal> check_exec(const Policy& policy, const Json& body);
 std::optional<Refusal> check_network(const Policy& policy, const Json& body);
+std::optional<Refusal> check_connect(const Policy& policy, const Json& body);
 std::optional<Refusal> check_volume(const Policy& policy, const Json& body);
 std::optional<Refusal> check_build(const Policy& policy, const http::Query& query);
 std::optional<Refusal> check_pull(const Policy& policy, const http::Query& query);

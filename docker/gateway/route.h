@@ -42,14 +42,15 @@ enum class Handling {
   kLoadImages,
   kTagImage,
   kRemoveImage,
-  kRefuse,  // in the API, but not for jobs; Route::refusal says why
+  kOptions,  // OPTIONS of any path: 200 and nothing more, as the engine
+  kRefuse,   // in the API, but not for jobs; Route::refusal says why
 };
 
 struct Route {
-  std::string_view method;   // "HEAD" is served by the route of its own only
-  std::string_view pattern;  // "/containers/{id}/json"; {id} is one segment, {name} may hold slashes
+  std::string_view method;   // "HEAD" is served by a route of its own only; empty: every method
+  std::string_view pattern;  // "/containers/{id}/json"; {id} is one segment, {name} one or more
   Handling handling;
-  std::optional<Kind> kind;  // of the object in the path
+  std::optional<Kind> kind;  // of the object in the path, or of what is listed, made or pruned
   std::string_view action;   // one word for the audit and the metrics: "create", "start", "inspect"
   bool json_body = false;    // the request's body is read, decoded and written anew
   bool stream_body = false;  // a tar or hijack body: relayed; else a body must be empty or JSON for a typed model

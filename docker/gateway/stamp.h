@@ -30,8 +30,19 @@ void put_commit_labels(Json& body, std::string_view image_owner);
 // Where the gateway's own directory is inside an agent.
 inline constexpr std::string_view kAgentDirectory = "/run/ebbtide";
 
-// The path without empty and dot segments, "/run" for "/var/run"; nothing if it is not absolute.
+// The path without empty and dot segments and without a slash at its end; nothing if it is not absolute.
 std::optional<std::string> clean_path(std::string_view path);
+
+// An element of Binds: "source:target[:mode]", or a target alone for an anonymous volume. An absolute source is a path
+// of the host, any other a volume's name.
+struct Bind {
+  std::string source;
+  std::string target;
+  std::string mode;
+};
+// Nothing where the engine refuses it too: an empty part, or more than three.
+std::optional<Bind> parse_bind(std::string_view text);
+std::string to_text(const Bind& bind);
 
 // What a bind source in the caller means on the host if it is the docker socket, or the gateway's directory or
 // socket as the agent sees them; nothing otherwise. directory: the gateway's, on the host.
@@ -52,8 +63,10 @@ std::vector<NamedVolume> named_volumes(const Json& container);
 
 // Makes every anonymous volume (Volumes, a Bind without a source, a Mount without one, and image_volumes: the VOLUMEs
 // of the image) an entry of Mounts that bears the labels. Destinations that Binds, Mounts or Tmpfs already have are
-// left alone. Such volumes still go with `docker rm -v`. (Engine 20.10, tried.)
-void label_anonymous_volumes(Json& container, const std::vector<std::string>& image_volumes, const Labels& labels);
+// left alone, and so are covered ones: those that VolumesFrom brings, which an entry of Mounts would hide. Such volumes
+// still go with `docker rm -v`. (Engine 20.10, tried.)
+void label_anonymous_volumes(Json& container, const std::vector<std::string>& image_volumes, const Labels& labels,
+                             const std::vector<std::string>& covered = {});
 
 // Every reference to another container (NetworkMode, IpcMode, PidMode and the like "container:x", VolumesFrom, Links),
 // to a network (NetworkMode, keys of EndpointsConfig) and to a volume (Binds, Mounts), replaced by what resolve says.
@@ -71,8 +84,8 @@ bool is_predefined_network(std::string_view name);
 Result<void> stamp_build(http::Query& query, std::string_view image_owner);
 // The network of POST /build, replaced by what resolve says.
 Result<void> resolve_build_references(http::Query& query, const Resolve& resolve);
-// POST /images/create with fromSrc, and POST /commit: `changes` that set labels in our namespace are refused; the
-// owner's is added.
+// POST /images/create with fromSrc, and POST /commit beside put_commit_labels: the same labels as a last LABEL in
+// `changes`, which wins over the body and over the job's own changes. kInvalid: a change ends in a line continuation.
 Result<void> stamp_changes(http::Query& query, std::string_view image_owner);
 
 }  // namespace ebbtide::gateway
