@@ -39,13 +39,12 @@ std::string error_body(std::string_view message);
 // "No such container: db", as the engine says it of each kind.
 std::string not_found_message(Kind kind, std::string_view reference);
 
-// What images a build or a load brought, read from its progress (NDJSON) in pieces cut anywhere. Bytes are read, not
-// changed. A line over a limit is passed over.
-class ProgressLines {
+// The lines of a stream whose bytes come in pieces cut anywhere. Lines longer than a limit are passed over.
+class Lines {
  public:
-  // Calls take with each whole line in bytes and what was kept from before.
+  // Calls take with each line that is now whole, without its end.
   void feed(std::string_view bytes, const std::function<void(std::string_view line)>& take);
-  // At the end: a last line without its end.
+  // At the end of the stream: a last line that has no end.
   void finish(const std::function<void(std::string_view line)>& take);
 
  private:
@@ -53,26 +52,30 @@ class ProgressLines {
   bool skipping_ = false;
 };
 
-// POST /build: ids of the images that the build made: the result ({"aux":{"ID":…}}, "Successfully built …") and the
-// intermediate ones (" ---> 3f2a…"), but neither those of FROM steps nor cached ones, which were there before. Short
-// ids as the builder prints them.
+// POST /build: what images the build made, read from its progress (NDJSON).
 class BuildLines {
  public:
+  // quiet: the query's q, with which the answer is the image's id alone.
+  explicit BuildLines(bool quiet = false) : quiet_(quiet) {}
+
   void feed(std::string_view bytes);
   void finish();
-  // Each once, in order; the ones since the last call.
-  std::vector<std::string> take();
+  // The full id of the finished image, once it is known. Only the engine can have written it.
+  const std::optional<std::string>& result() const { return result_; }
+  // Ids, short as the builder prints them, of the images of single steps since the last call: neither those of FROM nor
+  // cached ones, which were there before. A RUN can print such lines too, so they prove nothing: whoever removes these
+  // images must see first that they were created during the build. They go with the result; a failed build leaves them.
+  std::vector<std::string> take_steps();
 
  private:
   void read(std::string_view line);
   void read_text(std::string_view text);
-  void add(std::string id);
 
-  ProgressLines lines_;
-  std::vector<std::string> found_;
-  std::vector<std::string> seen_;
-  bool from_step_ = false;
-  bool cached_ = false;
+  bool quiet_;
+  Lines lines_;
+  std::optional<std::string> result_;
+  std::vector<std::string> steps_;
+  bool there_before_ = false;  // what the current step results in
 };
 
 // POST /images/load: "Loaded image: app:1" and "Loaded image ID: sha256:…".
@@ -80,12 +83,13 @@ class LoadLines {
  public:
   void feed(std::string_view bytes);
   void finish();
+  // References and full ids since the last call.
   std::vector<std::string> take();
 
  private:
   void read(std::string_view line);
 
-  ProgressLines lines_;
+  Lines lines_;
   std::vector<std::string> found_;
 };
 
