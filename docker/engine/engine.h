@@ -167,8 +167,7 @@ class Engine {
   virtual Result<std::string> container_log(const std::string& id, int last_lines) = 0;
   // HEAD archive: whether path exists in the container.
   virtual Result<bool> has_path(const std::string& id, const std::string& path) = 0;
-  virtual Result<void> put_archive(const std::string& id, const std::string& path,
-                                   const std::string& tar) = 0;
+  virtual Result<void> put_archive(const std::string& id, const std::string& path, const std::string& tar) = 0;
 
   virtual Result<std::vector<NetworkSummary>> list_networks(const LabelFilter& filter) = 0;
   // Ids of the containers that are connected now.
