@@ -58,10 +58,10 @@ struct Agent {
   std::string image;
   DockerAccess access = DockerAccess::kTracked;
   ImageMode images = ImageMode::kClean;
-  std::optional<AgentStatus> status;  // GoCD's last word
-  std::optional<TimePoint> status_at;
-  TimePoint last_create_request{};  // GoCD repeats create-agent while the job waits
-  std::string phase;                // for people: "pulling 43 %", "reaping, 3 left"
+  std::optional<AgentStatus> status;   // GoCD's last word
+  std::optional<TimePoint> status_at;  // since when its agent_state is so
+  TimePoint last_create_request{};     // GoCD repeats create-agent while the job waits
+  std::string phase;                   // for people: "pulling 43 %", "reaping, 3 left"
   std::optional<EndCause> end_cause;
   int exit_code = 0;
   bool oom_killed = false;
