@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "docker/http/chunk.h"
 #include "docker/http/head.h"
 #include "docker/http/stream.h"
 
@@ -18,6 +19,20 @@ namespace ebbtide::http {
 struct BodyFrame {
   Framing framing = Framing::kNone;
   std::uint64_t length = 0;
+};
+
+// Where the reading of one body stands. Made for the body's frame, given to read_piece until it returns nothing.
+struct BodyReader {
+  explicit BodyReader(BodyFrame body_frame) : frame(body_frame) {}
+
+  // What of the bytes at hand is framing and then data; sets ended.
+  Result<ChunkWalker::Step> next(std::string_view bytes);
+
+  BodyFrame frame;
+  ChunkWalker chunks;
+  std::uint64_t taken = 0;
+  std::size_t to_consume = 0;  // of the piece that was given out last
+  bool ended = false;
 };
 
 class Connection {
@@ -31,16 +46,9 @@ class Connection {
   Task<Result<ResponseHead>> read_response_head(std::string_view request_method);
   // The whole body, unframed; kTooLarge over limit.
   Task<Result<std::string>> read_body(BodyFrame frame, std::size_t limit);
-  // The next piece of a body, unframed, as soon as there is one; empty at its end. Start with a fresh
-  // BodyReader.
-  struct BodyReader {
-    BodyFrame frame;
-    std::uint64_t left_in_chunk = 0;
-    bool started = false;
-    bool ended = false;
-  };
-  Task<Result<std::string_view>> read_piece(
-      BodyReader& reader);  // valid until the next call on this connection
+  // The next piece of a body, unframed, as soon as there is one; empty at its end. Valid until the next call on this
+  // connection.
+  Task<Result<std::string_view>> read_piece(BodyReader& reader);
 
   Task<Result<void>> write(std::string_view bytes);
   // One chunk of a chunked body; an empty one is not written. end_chunks writes the last.
@@ -51,11 +59,15 @@ class Connection {
   // Read but not yet taken.
   std::string_view buffered() const;
   void consume(std::size_t bytes);
+  // Puts bytes that were read around the buffer (which must be empty) back in front of what comes.
+  void unread(std::string_view bytes);
   // Reads more into the buffer; false at the end of the stream.
   Task<Result<bool>> fill();
   void close() { stream_->close(); }
 
  private:
+  Task<Result<std::size_t>> await_head();
+
   std::unique_ptr<Stream> stream_;
   std::string buffer_;
   std::size_t begin_ = 0;  // buffer_[begin_, size) is buffered()

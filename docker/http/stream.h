@@ -34,8 +34,11 @@ class Stream {
   // Returns when the peer has gone for good (it closed both halves, or the connection broke), or at close().
   // A peer that ended only its own half has not gone.
   virtual Task<void> wait_gone() = 0;
-  // The plain socket, where bytes may be moved without us (splice); -1 for TLS.
+  // The plain, non-blocking socket, where bytes may be moved without us (splice); -1 for TLS.
   virtual int plain_fd() const = 0;
+  // For users of plain_fd.
+  virtual Task<Result<void>> wait_readable() = 0;
+  virtual Task<Result<void>> wait_writable() = 0;
 };
 
 std::unique_ptr<Stream> make_unix_stream(asio::local::stream_protocol::socket socket);

@@ -21,7 +21,7 @@ class Query {
   // The first value of key, which is the one that the engine reads.
   std::optional<std::string_view> get(std::string_view key) const;
   std::vector<std::string> get_all(std::string_view key) const;
-  bool flag(std::string_view key) const;  // as the engine reads booleans: not "", 0, no, false, none
+  bool flag(std::string_view key) const;              // as the engine reads booleans: not "", 0, no, false, none
   void set(std::string_view key, std::string value);  // replaces all of that key
   void add(std::string key, std::string value) { list_.emplace_back(std::move(key), std::move(value)); }
   void remove(std::string_view key);

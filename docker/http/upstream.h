@@ -39,6 +39,9 @@ class Upstream {
   const EngineAddress& address() const { return address_; }
 
  private:
+  Task<Result<SmallAnswer>> exchange(Connection& connection, std::string_view head, std::string_view body,
+                                     std::string_view method, std::size_t limit);
+
   EngineAddress address_;
   std::vector<std::unique_ptr<Connection>> idle_;
 };
