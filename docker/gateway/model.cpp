@@ -57,6 +57,8 @@ Result<Json> parse(std::string_view body) {
     if (!strictness.fault().empty()) return invalid(strictness.fault());
     // Not e.what(): it quotes the client's bytes.
     return invalid("the body is not valid JSON, at byte " + std::to_string(e.byte));
+  } catch (const Json::out_of_range&) {
+    return invalid("a number in the body is out of range");
   }
 }
 

@@ -270,15 +270,37 @@ Result<void> resolve_volumes_from(Json& host, const Resolve& resolve) {
 }
 
 // "name[:alias]": without an alias, the name is it.
-Result<void> resolve_links(Json& holder, const Resolve& resolve) {
-  for (auto* element : elements(holder, "Links")) {
-    const auto given = element->get<std::string>();
-    const auto colon = std::min(given.find(':'), given.size());
-    auto reference = given.substr(0, colon);
-    auto alias = colon == given.size() ? reference : given.substr(colon + 1);
-    if (alias.starts_with('/')) alias.erase(0, 1);
-    if (auto done = replace(reference, Kind::kContainer, resolve); !done) return done;
-    *element = reference + ":" + alias;
+struct Link {
+  std::string reference;
+  std::string alias;
+};
+
+Link parse_link(const std::string& text) {
+  const auto colon = std::min(text.find(':'), text.size());
+  Link link{.reference = text.substr(0, colon), .alias = {}};
+  link.alias = colon == text.size() ? link.reference : text.substr(colon + 1);
+  if (link.alias.starts_with('/')) link.alias.erase(0, 1);
+  return link;
+}
+
+Result<void> resolve_links(Json& host, const Resolve& resolve) {
+  for (auto* element : elements(host, "Links")) {
+    auto link = parse_link(element->get<std::string>());
+    if (auto done = replace(link.reference, Kind::kContainer, resolve); !done) return done;
+    *element = link.reference + ":" + link.alias;
+  }
+  return {};
+}
+
+// Links of an endpoint are names that the network's DNS looks up: it knows containers by their short ids, not by full
+// ones, and also aliases, which stay as they are. (Engine 20.10, tried.)
+Result<void> resolve_endpoint_links(Json& endpoint, const Resolve& resolve) {
+  constexpr std::size_t kShortId = 12;
+  for (auto* element : elements(endpoint, "Links")) {
+    auto link = parse_link(element->get<std::string>());
+    const auto done = replace(link.reference, Kind::kContainer, resolve);
+    if (!done && done.error().kind != ErrorKind::kNotFound) return done;
+    if (done) *element = link.reference.substr(0, kShortId) + ":" + link.alias;
   }
   return {};
 }
@@ -310,7 +332,7 @@ Result<void> resolve_endpoints(Json& container, const Resolve& resolve) {
       if (auto done = replace(network, Kind::kNetwork, resolve); !done) return done;
     }
     if (resolved.contains(network)) return fail(Error::invalid("the network " + given + " is given twice"));
-    if (auto done = resolve_links(endpoint, resolve); !done) return done;
+    if (auto done = resolve_endpoint_links(endpoint, resolve); !done) return done;
     resolved[network] = std::move(endpoint);
   }
   *endpoints = std::move(resolved);
@@ -339,7 +361,7 @@ Result<void> resolve_network_references(Json& body, const Resolve& resolve) {
     if (auto done = replace(container, Kind::kContainer, resolve); !done) return done;
     *member = container;
   }
-  if (auto* endpoint = find(body, "EndpointConfig")) return resolve_links(*endpoint, resolve);
+  if (auto* endpoint = find(body, "EndpointConfig")) return resolve_endpoint_links(*endpoint, resolve);
   return {};
 }
 

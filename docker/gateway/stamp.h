@@ -70,7 +70,8 @@ void label_anonymous_volumes(Json& container, const std::vector<std::string>& im
 
 // Every reference to another container (NetworkMode, IpcMode, PidMode and the like "container:x", VolumesFrom, Links),
 // to a network (NetworkMode, keys of EndpointsConfig) and to a volume (Binds, Mounts), replaced by what resolve says.
-// The predefined modes and networks (default, bridge, host, none, nat, private, shareable) are not asked about.
+// The predefined modes and networks (default, bridge, host, none, nat, private, shareable) are not asked about. Links
+// of endpoints become short ids; an unknown one stays, since it may be an alias in the network.
 Result<void> resolve_references(Json& container, const Resolve& resolve);
 // The same for a network create body's ConfigFrom, and for connect and disconnect bodies' Container.
 Result<void> resolve_network_references(Json& body, const Resolve& resolve);

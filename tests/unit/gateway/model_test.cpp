@@ -114,6 +114,10 @@ TEST(Model, RefusesInvalidUtf8WithoutQuotingIt) {
   EXPECT_THAT(answer, HasSubstr("not valid JSON, at byte 11"));
 }
 
+TEST(Model, RefusesNumbersThatNothingHolds) {
+  EXPECT_THAT(container(R"({"StopTimeout":1e999})"), HasSubstr("a number in the body is out of range"));
+}
+
 TEST(Model, RefusesDepthAndSizeThatCostTime) {
   EXPECT_THAT(container(std::string(100000, '[')), HasSubstr("nested too deeply"));
   std::string labels;

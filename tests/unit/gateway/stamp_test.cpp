@@ -142,8 +142,16 @@ INSTANTIATE_TEST_SUITE_P(Stamp, ForeignReference,
                                          R"({"HostConfig":{"VolumesFrom":["other:rw"]}})",
                                          R"({"HostConfig":{"Links":["other:x"]}})",
                                          R"({"HostConfig":{"Binds":["other:/x"]}})",
-                                         R"({"NetworkingConfig":{"EndpointsConfig":{"other":{}}}})",
-                                         R"({"NetworkingConfig":{"EndpointsConfig":{"bridge":{"Links":["other"]}}}})"));
+                                         R"({"NetworkingConfig":{"EndpointsConfig":{"other":{}}}})"));
+
+TEST(Stamp, LinksOfAnEndpointAreShortIdsOrAliases) {
+  auto body = *decode(ModelName::kNetworkConnect, R"({"EndpointConfig":{"Links":["my-a:x","alias:y"]}})");
+  ASSERT_TRUE(resolve_network_references(body, [](Kind, std::string_view reference) -> Result<std::string> {
+    if (reference == "alias") return fail(Error::not_found("none"));
+    return std::string(64, 'f');
+  }));
+  EXPECT_EQ(body["EndpointConfig"]["Links"].dump(), R"(["ffffffffffff:x","alias:y"])");
+}
 
 TEST(Stamp, AsksNotAboutPredefinedModes) {
   for (const auto* mode : {"", "default", "bridge", "none", "host"}) {
