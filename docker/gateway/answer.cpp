@@ -145,6 +145,16 @@ void reduce_disk_usage(Json& usage, const IsVisible& visible) {
   if (usage.is_object()) usage.erase("BuildCacheUsage");
 }
 
+void reduce_info(Json& info, const ContainerCounts& own) {
+  if (!info.is_object()) return;
+  info["Containers"] = own.running + own.paused + own.stopped;
+  info["ContainersRunning"] = own.running;
+  info["ContainersPaused"] = own.paused;
+  info["ContainersStopped"] = own.stopped;
+  if (info.contains("Swarm")) info["Swarm"] = {{"LocalNodeState", "inactive"}, {"ControlAvailable", false}};
+  if (info.contains("Labels")) info["Labels"] = Json::array();
+}
+
 std::optional<std::string> event_for_owner(std::string_view line, const IsVisible& visible) {
   // application/json-seq puts a record separator before each (RFC 7464).
   const bool separated = line.starts_with('\x1e');

@@ -29,6 +29,15 @@ void keep_visible_endpoints(Json& network, const IsVisible& visible);
 // GET /system/df: the owner's containers and volumes; all images; no build cache.
 void reduce_disk_usage(Json& usage, const IsVisible& visible);
 
+// GET /info: the owner's numbers of containers in place of the engine's; nothing of a swarm, nor of the engine's
+// labels.
+struct ContainerCounts {
+  std::size_t running = 0;
+  std::size_t paused = 0;
+  std::size_t stopped = 0;
+};
+void reduce_info(Json& info, const ContainerCounts& own);
+
 // One event of GET /events, without its line end: as the owner may see it, or nothing if it isn't the owner's. Events
 // of images are for all. Network and volume events bear no labels, so visible decides from the ledger; exec events are
 // their container's. A connect to a predefined network is the container's.

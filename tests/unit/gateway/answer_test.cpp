@@ -67,6 +67,16 @@ TEST(Answer, DiskUsageLeaksNothingOfOthersInItsNewForm) {
             R"({"ImageUsage":{"TotalCount":3},"ContainerUsage":{"TotalCount":1,"Items":[{"Id":"own-1"}]}})");
 }
 
+TEST(Answer, InfoCountsTheOwnersContainers) {
+  auto info =
+      Json::parse(R"({"Containers":9,"ContainersRunning":8,"ContainersPaused":0,"ContainersStopped":1,"Images":4,
+      "Swarm":{"NodeID":"n","LocalNodeState":"active","ControlAvailable":true},"Labels":["rack=7"]})");
+  reduce_info(info, {.running = 2, .stopped = 1});
+  EXPECT_EQ(info.dump(),
+            R"({"Containers":3,"ContainersRunning":2,"ContainersPaused":0,"ContainersStopped":1,"Images":4,)"
+            R"("Swarm":{"LocalNodeState":"inactive","ControlAvailable":false},"Labels":[]})");
+}
+
 struct EventCase {
   std::string_view line;
   bool shown;
