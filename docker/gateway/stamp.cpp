@@ -181,6 +181,17 @@ std::set<std::string> taken_targets(Json& host, std::vector<std::string>& anonym
   return taken;
 }
 
+// A relative key of Volumes is taken from the container's root, but an entry of Mounts does not stand for it. (Engine
+// 20.10, tried.)
+void make_absolute(Json& container) {
+  auto* volumes = find(container, "Volumes");
+  if (volumes == nullptr) return;
+  Json absolute = Json::object();
+  for (const auto& [target, nothing] : volumes->items())
+    absolute[target.starts_with('/') ? target : "/" + target] = Json::object();
+  *volumes = std::move(absolute);
+}
+
 // Labels of volumes that entries of Mounts name stay the job's: the volume is there already, with ours.
 void label_mounts(Json& host, const Labels& labels) {
   for (auto* mount : elements(host, "Mounts")) {
@@ -201,13 +212,14 @@ void label_anonymous_volumes(Json& container, const std::vector<std::string>& im
   std::vector<std::string> targets;
   auto taken = taken_targets(host, targets);
   for (const auto& target : covered) taken.insert(cleaned(target));
+  make_absolute(container);
   if (const auto* volumes = find(container, "Volumes"))
     for (const auto& [target, nothing] : volumes->items()) targets.push_back(target);
   targets.insert(targets.end(), image_volumes.begin(), image_volumes.end());
 
   for (const auto& given : targets) {
     const auto target = clean_path(given);
-    // A relative one is the engine's to refuse.
+    // A relative VOLUME of an image has no entry of Mounts that would stand for it.
     if (!target || !taken.insert(*target).second) continue;
     auto& mounts = inside(host, "Mounts");
     if (!mounts.is_array()) mounts = Json::array();

@@ -102,6 +102,13 @@ TEST(Stamp, LeavesDestinationsAloneThatHaveAMount) {
   EXPECT_THAT(labelled_targets(body), ElementsAre());
 }
 
+TEST(Stamp, LabelsVolumesWithRelativePathsToo) {
+  auto body = container(R"({"Volumes":{"data":{},"a:/b":{}}})");
+  label_anonymous_volumes(body, {}, {{"ebbtide.agent", "eb-1"}});
+  EXPECT_THAT(labelled_targets(body), ElementsAre("/data", "/a:/b"));
+  EXPECT_EQ(body["Volumes"].dump(), R"({"/data":{},"/a:/b":{}})");
+}
+
 TEST(Stamp, DoesNotTouchNamedVolumesButForReservedLabels) {
   auto body = container(R"({"HostConfig":{"Mounts":[{"Type":"volume","Source":"n","Target":"/m",
       "VolumeOptions":{"Labels":{"a":"b","ebbtide.agent":"x"}}}]}})");
