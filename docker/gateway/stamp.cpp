@@ -379,7 +379,8 @@ Result<void> resolve_network_references(Json& body, const Resolve& resolve) {
 
 Result<void> stamp_build(http::Query& query, std::string_view image_owner) {
   // Just one: the classic builder makes a step, and a container, of each (Engine 20.10, tried).
-  Labels labels = {{label::kImageAgent, std::string(image_owner)}};
+  Labels labels;
+  if (!image_owner.empty()) labels[label::kImageAgent] = image_owner;
   if (const auto given = query.get("labels"); given && !given->empty()) {
     const auto parsed = nlohmann::json::parse(*given, nullptr, false);
     if (!parsed.is_object() && !parsed.is_null()) return fail(Error::invalid("labels must be a JSON object"));

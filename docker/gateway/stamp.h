@@ -79,8 +79,8 @@ Result<void> resolve_network_references(Json& body, const Resolve& resolve);
 // Whether a NetworkMode or an endpoint's key is one that every engine has.
 bool is_predefined_network(std::string_view name);
 
-// The labels of POST /build: the client's without reserved ones, and the image's owner. rm and forcerm are set, so that
-// no intermediate container stays. kInvalid: labels is no JSON object of strings.
+// The labels of POST /build: the client's without reserved ones, and the image's owner, unless it is empty. rm and
+// forcerm are set, so that no intermediate container stays. kInvalid: labels is no JSON object of strings.
 Result<void> stamp_build(http::Query& query, std::string_view image_owner);
 // The network of POST /build, replaced by what resolve says.
 Result<void> resolve_build_references(http::Query& query, const Resolve& resolve);

@@ -192,6 +192,14 @@ TEST(Stamp, StampsBuilds) {
   EXPECT_EQ(query.get("forcerm"), "1");
 }
 
+TEST(Stamp, BuildsOfSharedImagesLoseReservedLabelsToo) {
+  http::Query query;
+  query.add("labels", R"({"a":"b","ebbtide.image-agent":"s/other"})");
+  ASSERT_TRUE(stamp_build(query, ""));
+  EXPECT_EQ(query.get("labels"), R"({"a":"b"})");
+  EXPECT_EQ(query.get("forcerm"), "1");
+}
+
 TEST(Stamp, RefusesBuildLabelsThatAreNotTexts) {
   for (const auto* labels : {"[]", "{", R"({"a":1})", "x"}) {
     http::Query query;
