@@ -1,0 +1,509 @@
+#include "docker/gateway/exchange.h"
+
+#include <algorithm>
+#include <boost/asio/this_coro.hpp>
+
+#include "docker/base/log.h"
+#include "docker/base/text.h"
+#include "docker/engine/http_engine.h"
+
+namespace ebbtide::gateway {
+namespace {
+
+constexpr std::size_t kMaxJsonBody = 16 << 20;
+constexpr std::size_t kMaxSmallAnswer = 64 << 20;
+constexpr std::size_t kMaxDiscarded = 1 << 20;
+
+int status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kInvalid:
+      return 400;
+    case ErrorKind::kDenied:
+      return 403;
+    case ErrorKind::kNotFound:
+      return 404;
+    case ErrorKind::kConflict:
+      return 409;
+    case ErrorKind::kTooLarge:
+      return 413;
+    case ErrorKind::kUnavailable:
+    case ErrorKind::kCancelled:
+      return 503;
+    case ErrorKind::kTimeout:
+      return 504;
+    case ErrorKind::kInternal:
+      return 500;
+  }
+  return 500;
+}
+
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Request Entity Too Large";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Internal Server Error";
+  }
+}
+
+// A form in the body would override the query that was checked (Engine API 1.41, tried).
+bool is_form(std::string_view content_type) {
+  const auto type = to_lower(content_type);
+  return type.starts_with("application/x-www-form-urlencoded") || type.starts_with("multipart/");
+}
+
+bool is_answer_with_body(std::string_view method, int status) {
+  return method != "HEAD" && status != 204 && status != 304;
+}
+
+std::string capped_api(const std::string& version) {
+  const auto minor = [](const std::string& text) {
+    return parse_number(text.substr(std::min(text.find('.') + 1, text.size()))).value_or(0);
+  };
+  return minor(version) > minor(kNewestApi) ? kNewestApi : version;
+}
+
+}  // namespace
+
+Exchange::Exchange(Context& context, http::Connection& client, ClientState& client_state, http::RequestHead head)
+    : context_(context), client_(client), client_state_(client_state), head_(std::move(head)) {}
+
+Task<bool> Exchange::run() {
+  const auto next = co_await serve();
+  const auto pattern = match_.route ? match_.route->pattern : std::string_view("unknown");
+  context_.counting.request(head_.method, pattern, status_);
+  const bool changes = head_.method != "GET" && head_.method != "HEAD" && head_.method != "OPTIONS";
+  if (!rule_.empty()) context_.counting.refusal(rule_);
+  if (changes || !rule_.empty())
+    log_info("docker request", {{"agent", context_.spec.owner},
+                                {"method", head_.method},
+                                {"path", target_.path},
+                                {"status", std::to_string(status_)},
+                                {"rule", rule_}});
+  co_return next == Next::kNextRequest&& head_.keep_alive && !client_state_.gone;
+}
+
+std::optional<Error> Exchange::check_shape() const {
+  if (head_.http_1_0) return Error::invalid("HTTP/1.0 is not spoken here: use HTTP/1.1");
+  const bool has_body_route = match_.route->json_body || match_.route->stream_body;
+  if (head_.framing != http::Framing::kNone && is_form(head_.fields.find("Content-Type").value_or("")))
+    return Error::invalid("form bodies are not read here: give parameters in the query");
+  if (head_.upgrade && match_.route->handling != Handling::kUpgrade)
+    return Error::invalid("this endpoint can't be upgraded");
+  if (!has_body_route && head_.framing == http::Framing::kLength && head_.length > kMaxDiscarded)
+    return Error::too_large("this endpoint takes no body");
+  return std::nullopt;
+}
+
+Task<Exchange::Next> Exchange::serve() {
+  auto target = http::parse_target(head_.target);
+  if (!target) co_return co_await answer_error(target.error());
+  target_ = std::move(*target);
+  const auto match = match_route(head_.method, target_.path);
+  if (!match) {
+    const auto unknown = Error::not_found("page not found");
+    co_return co_await answer_error(unknown);
+  }
+  match_ = *match;
+  if (const auto wrong = check_shape()) co_return co_await answer_error(*wrong);
+  if (context_.refusing) {
+    const auto ending = Error::unavailable("this agent is ending: its gateway takes no new requests");
+    co_return co_await answer_error(ending);
+  }
+  keep_known_keys(*match_.route, target_.query);
+  co_return co_await dispatch();
+}
+
+Task<Exchange::Next> Exchange::dispatch() {
+  switch (match_.route->handling) {
+    case Handling::kPing:
+      return ping();
+    case Handling::kVersion:
+      return version();
+    case Handling::kRelay:
+      return relay_object();
+    case Handling::kListContainers:
+      return list_containers();
+    case Handling::kListNetworks:
+      return list_networks();
+    case Handling::kListVolumes:
+      return list_volumes();
+    case Handling::kInspect:
+      return inspect();
+    case Handling::kCreateContainer:
+      return create_container();
+    case Handling::kCreateNetwork:
+      return create_network();
+    case Handling::kCreateVolume:
+      return create_volume();
+    case Handling::kCreateExec:
+      return create_exec();
+    case Handling::kUpdateContainer:
+      return update_container();
+    case Handling::kRenameContainer:
+      return rename_container();
+    case Handling::kRemove:
+      return remove();
+    case Handling::kConnectNetwork:
+      return connect_network();
+    case Handling::kUpgrade:
+      return upgrade();
+    case Handling::kExecInspect:
+      return exec_inspect();
+    case Handling::kPruneObjects:
+      return prune();
+    case Handling::kPruneCache:
+      return answer(200, "{\"CachesDeleted\":null,\"SpaceReclaimed\":0}\n");
+    case Handling::kEvents:
+      return events();
+    case Handling::kDiskUsage:
+      return disk_usage();
+    case Handling::kOptions:
+      return answer(200, "");
+    case Handling::kRefuse:
+      return refuse({"endpoint", std::string(match_.route->refusal)});
+    default:
+      return dispatch_image();
+  }
+}
+
+Task<Exchange::Next> Exchange::dispatch_image() {
+  switch (match_.route->handling) {
+    case Handling::kRelayImage:
+      return relay_image();
+    case Handling::kListImages:
+      return list_images();
+    case Handling::kPullImage:
+      return pull_image();
+    case Handling::kBuild:
+      return build();
+    case Handling::kCommit:
+      return commit();
+    case Handling::kLoadImages:
+      return load_images();
+    case Handling::kTagImage:
+      return tag_image();
+    case Handling::kRemoveImage:
+      return remove_image();
+    default:
+      return answer_error(Error::internal("no handler for this endpoint"));
+  }
+}
+
+Task<Exchange::Next> Exchange::answer(int status, std::string body, std::string_view content_type) {
+  status_ = status;
+  http::ResponseHead head{.status = status, .reason = std::string(reason_of(status)), .fields = {}};
+  if (const auto info = context_.watch.info()) {
+    head.fields.add("Api-Version", capped_api(info->api_version));
+    head.fields.add("Docker-Experimental", "false");
+    head.fields.add("Ostype", "linux");
+    head.fields.add("Server", "Docker/" + info->version + " (linux)");
+  }
+  const bool bodiless = !is_answer_with_body(head_.method, status);
+  if (!bodiless || head_.method == "HEAD") head.fields.add("Content-Type", std::string(content_type));
+  head.framing = bodiless ? http::Framing::kNone : http::Framing::kLength;
+  head.length = body.size();
+  head.fields.add("Content-Length", std::to_string(body.size()));
+  // What is left of the request's body would be read as the next request.
+  const bool spent = body_read_ || head_.framing == http::Framing::kNone;
+  const bool discarded = spent || (co_await discard_body()).has_value();
+  head.keep_alive = head_.keep_alive && discarded;
+  auto bytes = to_bytes(head);
+  if (!bodiless) bytes += body;
+  const auto written = co_await client_.write(bytes);
+  co_return written&& discarded ? Next::kNextRequest : Next::kClose;
+}
+
+Task<Exchange::Next> Exchange::answer_error(const Error& error) {
+  return answer(status_of(error.kind), error_body(error.message));
+}
+
+Task<Exchange::Next> Exchange::refuse(const Refusal& refusal) {
+  rule_ = refusal.rule;
+  return answer(403, error_body(refusal.message + " (rule: " + refusal.rule + ")"));
+}
+
+Task<Exchange::Next> Exchange::not_found(Kind kind, std::string_view reference) {
+  return answer(404, error_body(not_found_message(kind, reference)));
+}
+
+Task<Exchange::Next> Exchange::forward(const http::SmallAnswer& from, std::string body) {
+  status_ = from.head.status;
+  http::ResponseHead head = from.head;
+  const bool bodiless = !is_answer_with_body(head_.method, head.status);
+  head.framing = bodiless ? http::Framing::kNone : http::Framing::kLength;
+  head.length = body.size();
+  if (!bodiless) head.fields.set("Content-Length", std::to_string(body.size()));
+  head.keep_alive = head_.keep_alive;
+  auto bytes = to_bytes(head);
+  if (!bodiless) bytes += body;
+  const auto written = co_await client_.write(bytes);
+  co_return written ? Next::kNextRequest : Next::kClose;
+}
+
+Task<Result<void>> Exchange::invite_body() {
+  if (!head_.expect_continue || head_.framing == http::Framing::kNone) co_return Result<void>();
+  co_return co_await client_.write("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+Task<Result<std::string>> Exchange::read_body() {
+  body_read_ = true;
+  const auto invited = co_await invite_body();
+  if (!invited) co_return fail(invited.error());
+  const http::BodyFrame frame{head_.framing, head_.length};
+  auto body = co_await client_.read_body(frame, kMaxJsonBody);
+  // Too large a body is still there: the connection can't go on.
+  if (!body) head_.keep_alive = false;
+  co_return body;
+}
+
+Task<Result<Json>> Exchange::read_model(ModelName model) {
+  const auto body = co_await read_body();
+  if (!body) co_return fail(body.error());
+  co_return decode(model, *body);
+}
+
+Task<Result<void>> Exchange::discard_body() {
+  body_read_ = true;
+  if (head_.expect_continue) co_return fail(Error::cancelled("the client still waits to send its body"));
+  const http::BodyFrame frame{head_.framing, head_.length};
+  const auto body = co_await client_.read_body(frame, kMaxDiscarded);
+  if (!body) co_return fail(body.error());
+  co_return Result<void>();
+}
+
+std::string Exchange::in_version(std::string_view path) const {
+  return (target_.version.empty() ? "" : "/v" + target_.version) + std::string(path);
+}
+
+Task<Result<http::SmallAnswer>> Exchange::call(std::string_view method, std::string body) {
+  std::string verb(method);
+  auto target = target_.to_text();
+  co_return co_await context_.upstream.call(std::move(verb), std::move(target), std::move(body), kMaxSmallAnswer);
+}
+
+Task<Result<http::SmallAnswer>> Exchange::ask(std::string_view path) {
+  auto target = in_version(path);
+  co_return co_await context_.upstream.call("GET", std::move(target), {}, kMaxSmallAnswer);
+}
+
+http::RequestHead Exchange::upstream_head(const std::optional<std::string>& body, bool relay_client_body) const {
+  http::RequestHead head = head_;
+  head.target = target_.to_text();
+  head.keep_alive = true;
+  head.fields.remove("Host");
+  head.fields.remove("Accept-Encoding");  // the engine would compress archives, at a great cost
+  head.upgrade = head_.upgrade;
+  if (relay_client_body) return head;
+  head.framing = body && !body->empty() ? http::Framing::kLength : http::Framing::kNone;
+  head.length = body ? body->size() : 0;
+  if (body) head.fields.set("Content-Type", "application/json");
+  if (!body) head.fields.remove("Content-Type");
+  if (head_.method == "POST") head.fields.set("Content-Length", std::to_string(head.length));
+  return head;
+}
+
+Task<Result<Exchange::Upstream>> Exchange::send(const std::optional<std::string>& body, bool relay_client_body) {
+  if (relay_client_body) {
+    body_read_ = true;
+    const auto invited = co_await invite_body();
+    if (!invited) co_return fail(invited.error());
+  }
+  const auto head = to_bytes(upstream_head(body, relay_client_body));
+  bool retry = false;
+  auto sent = co_await send_once(head, body, relay_client_body, false, retry);
+  if (!sent && retry) sent = co_await send_once(head, body, relay_client_body, true, retry);
+  client_state_.upstream = sent ? sent->connection.get() : nullptr;
+  co_return sent;
+}
+
+Task<Result<Exchange::Upstream>> Exchange::send_once(const std::string& head, const std::optional<std::string>& body,
+                                                     bool relay_client_body, bool fresh, bool& retry) {
+  auto lease = co_await context_.upstream.acquire(fresh);
+  if (!lease) co_return fail(lease.error());
+  auto& connection = *lease->connection;
+  client_state_.upstream = &connection;
+  // A connection that had been idle may have been closed by the engine; a relayed body can't be sent twice.
+  retry = lease->reused && !relay_client_body;
+  auto written = co_await connection.write(head);
+  if (written && body && !body->empty()) written = co_await connection.write(*body);
+  if (written && relay_client_body) {
+    const http::BodyFrame frame{head_.framing, head_.length};
+    const auto moved = co_await http::relay_body(client_, connection, frame);
+    // The engine may answer before it has read all; its answer says why.
+    if (!moved) head_.keep_alive = false;
+  }
+  Upstream upstream{.connection = std::move(lease->connection), .head = {}};
+  do {
+    auto answered = co_await upstream.connection->read_response_head(head_.method);
+    if (!answered) {
+      client_state_.upstream = nullptr;
+      co_return fail(Error::unavailable("the engine ended the connection without an answer"));
+    }
+    upstream.head = std::move(*answered);
+  } while (upstream.head.status < 200 && upstream.head.status != 101);
+  retry = false;
+  co_return upstream;
+}
+
+Task<Exchange::Next> Exchange::relay_answer(Upstream upstream) {
+  status_ = upstream.head.status;
+  const Counting::Open open(context_.counting.streams);
+  const bool reusable = upstream.head.keep_alive;
+  const bool ends_with_connection = upstream.head.framing == http::Framing::kUntilClose;
+  upstream.head.keep_alive = head_.keep_alive && !ends_with_connection;
+  const auto written = co_await client_.write(to_bytes(upstream.head));
+  bool whole = written.has_value();
+  if (whole) {
+    const http::BodyFrame frame{upstream.head.framing, upstream.head.length};
+    whole = (co_await http::relay_body(*upstream.connection, client_, frame)).has_value();
+  }
+  client_state_.upstream = nullptr;
+  if (whole && reusable && !ends_with_connection) context_.upstream.release(std::move(upstream.connection));
+  co_return whole && !ends_with_connection ? Next::kNextRequest : Next::kClose;
+}
+
+Task<Exchange::Next> Exchange::relay(bool client_body) {
+  if (!client_body && head_.framing != http::Framing::kNone && !body_read_) {
+    const auto discarded = co_await discard_body();
+    if (!discarded) co_return Next::kClose;
+  }
+  const std::optional<std::string> no_body;
+  auto upstream = co_await send(no_body, client_body);
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  co_return co_await relay_answer(std::move(*upstream));
+}
+
+Task<Result<Belonging>> Exchange::resolve(Kind kind, std::string reference) {
+  for (const bool first : {true, false}) {
+    const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
+    if (found.outcome == Resolution::Outcome::kFound) co_return found.belonging;
+    if (found.outcome == Resolution::Outcome::kAmbiguous)
+      co_return fail(Error::invalid("Multiple IDs found with provided prefix: " + reference));
+    if (!first || !co_await learn(kind, reference)) break;
+  }
+  co_return fail(Error::not_found(not_found_message(kind, reference)));
+}
+
+// An object that came into being a moment ago may not be in the ledger yet: the engine's labels tell.
+Task<bool> Exchange::learn(Kind kind, const std::string& reference) {
+  const std::string folder = kind == Kind::kContainer ? "/containers/"
+                             : kind == Kind::kNetwork ? "/networks/"
+                                                      : "/volumes/";
+  const auto path = folder + percent_encode(reference) + (kind == Kind::kContainer ? "/json" : "");
+  if (kind == Kind::kImage || kind == Kind::kExec || reference.find('/') != std::string::npos) co_return false;
+  const auto answer = co_await ask(path);
+  if (!answer || answer->head.status != 200) co_return false;
+  const auto object = Json::parse(answer->body, nullptr, false);
+  if (!object.is_object()) co_return false;
+  const auto& labelled = kind == Kind::kContainer && object.contains("Config") ? object["Config"] : object;
+  Labels labels;
+  if (labelled.contains("Labels") && labelled["Labels"].is_object())
+    for (const auto& [key, value] : labelled["Labels"].items())
+      if (value.is_string()) labels[key] = value.get<std::string>();
+  auto real_name = object.value("Name", std::string());
+  if (kind == Kind::kContainer && real_name.starts_with('/')) real_name.erase(0, 1);
+  const auto ownership = ownership_of(context_.server_id(), kind, real_name, labels);
+  if (!ownership || ownership->owner != context_.spec.owner) co_return false;
+  context_.ledger().claim({.kind = kind,
+                           .id = kind == Kind::kVolume ? real_name : object.value("Id", std::string()),
+                           .name = ownership->given_name.empty() ? real_name : ownership->given_name,
+                           .real_name = real_name,
+                           .owner = ownership->owner,
+                           .role = ownership->role,
+                           .image = labelled.contains("Image") ? labelled.value("Image", std::string()) : "",
+                           .created = std::chrono::system_clock::now()});
+  co_return true;
+}
+
+Task<Result<void>> Exchange::with_references(std::function<Result<void>(const Resolve&)> work) {
+  constexpr int kMostUnknown = 32;
+  for (int i = 0; i < kMostUnknown; ++i) {
+    std::optional<std::pair<Kind, std::string>> unknown;
+    const auto done = work([&](Kind kind, std::string_view reference) -> Result<std::string> {
+      const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
+      if (found.outcome == Resolution::Outcome::kFound) return found.belonging.id;
+      unknown = {kind, std::string(reference)};
+      return fail(Error::not_found(not_found_message(kind, reference)));
+    });
+    if (done || !unknown) co_return done;
+    if (!co_await learn(unknown->first, unknown->second)) co_return done;
+  }
+  co_return fail(Error::invalid("too many references to other objects in one request"));
+}
+
+bool Exchange::is_visible(Kind kind, std::string_view id) const {
+  return context_.ledger().owned_lately(context_.spec.owner, kind, id);
+}
+
+Labels Exchange::labels_for(Kind kind, std::string_view real_name, std::string_view given_name) const {
+  auto labels =
+      ownership_labels(context_.server_id(), context_.spec.owner, Role::kBelonging, kind, real_name, given_name);
+  labels.insert(context_.spec.extra_labels.begin(), context_.spec.extra_labels.end());
+  return labels;
+}
+
+std::string Exchange::image_owner() const { return image_owner_value(context_.server_id(), context_.spec.owner); }
+
+Task<Exchange::Next> Exchange::ping() {
+  if (!context_.watch.state().connected) co_return co_await relay(false);
+  co_return co_await answer(200, "OK", "text/plain; charset=utf-8");
+}
+
+Task<Exchange::Next> Exchange::version() {
+  auto answer = co_await call("GET");
+  if (!answer) co_return co_await answer_error(answer.error());
+  auto body = Json::parse(answer->body, nullptr, false);
+  if (answer->head.status != 200 || !body.is_object()) co_return co_await forward(*answer);
+  if (body.contains("ApiVersion") && body["ApiVersion"].is_string())
+    body["ApiVersion"] = capped_api(body["ApiVersion"].get<std::string>());
+  if (match_.route->action == "info") {
+    std::map<std::string, int> states;
+    for (const auto& belonging : context_.ledger().of(context_.spec.owner))
+      if (belonging.kind == Kind::kContainer && belonging.role == Role::kBelonging) ++states[belonging.state];
+    int all = 0;
+    for (const auto& [state, number] : states) all += number;
+    body["Containers"] = all;
+    body["ContainersRunning"] = states["running"];
+    body["ContainersPaused"] = states["paused"];
+    body["ContainersStopped"] = all - states["running"] - states["paused"];
+  }
+  co_return co_await forward(*answer, body.dump() + "\n");
+}
+
+Task<Exchange::Next> Exchange::relay_object() {
+  const auto& route = *match_.route;
+  if (route.kind == Kind::kContainer) {
+    const auto container = co_await resolve(Kind::kContainer, match_.object);
+    if (!container) co_return co_await answer_error(container.error());
+    if (is_own_agent(*container) && head_.method == "POST" && route.action != "wait")
+      co_return co_await refuse({"own-agent", "an agent can't " + std::string(route.action) + " its own container"});
+    target_.path = std::string(route.pattern).replace(route.pattern.find("{id}"), 4, container->id);
+  } else if (route.kind == Kind::kExec) {
+    const auto exec = co_await resolve_exec(match_.object);
+    if (!exec) co_return co_await answer_error(exec.error());
+  }
+  co_return co_await relay(route.stream_body);
+}
+
+Task<Exchange::Next> Exchange::relay_image() { return relay(match_.route->stream_body); }
+
+}  // namespace ebbtide::gateway

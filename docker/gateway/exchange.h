@@ -1,0 +1,157 @@
+// Exchange: one request of a job's client, from its parsed head to the answer. A linear coroutine on the gateway's
+// loop; lives no longer than its request. The handlers are in exchange_*.cpp by theme:
+//   exchange.cpp         the flow, answers, the way to the engine and back
+//   exchange_stream.cpp  what becomes a tunnel: attach, exec
+//   exchange_create.cpp  containers, networks, volumes, execs come into being
+//   exchange_read.cpp    lists, inspects, events, disk usage
+//   exchange_change.cpp  remove, rename, update, connect, prune
+//   exchange_image.cpp   builds, pulls, loads, tags, commits
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "docker/gateway/answer.h"
+#include "docker/gateway/context.h"
+#include "docker/gateway/filter.h"
+#include "docker/gateway/route.h"
+#include "docker/gateway/stamp.h"
+
+namespace ebbtide::gateway {
+
+// Lets a connection's watcher end what the engine does for a client that has gone.
+struct ClientState {
+  bool gone = false;
+  http::Connection* upstream = nullptr;
+};
+
+class Exchange {
+ public:
+  Exchange(Context& context, http::Connection& client, ClientState& client_state, http::RequestHead head);
+
+  // True: the connection can serve another request.
+  Task<bool> run();
+
+ private:
+  // What a handler leaves: whether the connection may go on.
+  enum class Next { kNextRequest, kClose };
+
+  // --- flow (exchange.cpp) ---
+  Task<Next> serve();
+  Task<Next> dispatch();
+  Task<Next> dispatch_image();
+  std::optional<Error> check_shape() const;
+
+  // --- answers of our own ---
+  Task<Next> answer(int status, std::string body, std::string_view content_type = "application/json");
+  Task<Next> answer_error(const Error& error);
+  Task<Next> refuse(const Refusal& refusal);
+  Task<Next> not_found(Kind kind, std::string_view reference);
+  // The engine's small answer, with this body in place of its own.
+  Task<Next> forward(const http::SmallAnswer& from, std::string body);
+  Task<Next> forward(const http::SmallAnswer& from) { return forward(from, from.body); }
+
+  // --- the client's body ---
+  Task<Result<std::string>> read_body();
+  Task<Result<Json>> read_model(ModelName model);
+  Task<Result<void>> discard_body();
+  Task<Result<void>> invite_body();  // 100 Continue, if the client waits for it
+
+  // --- the engine ---
+  struct Upstream {
+    std::unique_ptr<http::Connection> connection;
+    http::ResponseHead head;
+  };
+  // Sends the request with target_ as it is now: with body if given, else with the client's body relayed if
+  // relay_client_body, else with none. Returns when the answer's head is there.
+  Task<Result<Upstream>> send(const std::optional<std::string>& body, bool relay_client_body);
+  Task<Result<Upstream>> send_once(const std::string& head, const std::optional<std::string>& body,
+                                   bool relay_client_body, bool fresh, bool& retry);
+  http::RequestHead upstream_head(const std::optional<std::string>& body, bool relay_client_body) const;
+  Task<Next> relay_answer(Upstream upstream);
+  Task<Next> relay(bool client_body);
+  // An exchange of our own with the path and query of target_; body as JSON.
+  Task<Result<http::SmallAnswer>> call(std::string_view method, std::string body = {});
+  Task<Result<http::SmallAnswer>> ask(std::string_view path);  // GET, in the request's API version
+  std::string in_version(std::string_view path) const;
+
+  // --- whose is it ---
+  // The owner's object, or the answer that says there is none. Asks the engine where the ledger does not know.
+  Task<Result<Belonging>> resolve(Kind kind, std::string reference);
+  Task<bool> learn(Kind kind, const std::string& reference);
+  // An exec of the owner's, by its full id.
+  Task<Result<Belonging>> resolve_exec(std::string id);
+  // Runs work, which resolves references from the ledger; when it meets an unknown one, asks the engine and runs it
+  // again.
+  Task<Result<void>> with_references(std::function<Result<void>(const Resolve&)> work);
+  bool is_visible(Kind kind, std::string_view id) const;
+  bool is_own_agent(const Belonging& belonging) const { return belonging.role == Role::kAgent; }
+  Labels labels_for(Kind kind, std::string_view real_name, std::string_view given_name) const;
+  std::string image_owner() const;
+  bool owns_images() const { return context_.spec.images != ImageMode::kShared; }
+
+  // --- handlers ---
+  Task<Next> ping();
+  Task<Next> version();
+  Task<Next> relay_object();
+  Task<Next> relay_image();
+  Task<Next> upgrade();
+  Task<Next> upgraded(Upstream upstream);
+  Task<Next> exec_inspect();
+
+  Task<Next> create_container();
+  Task<Result<void>> prepare_container(Json& body, const std::string& name);
+  Task<Result<void>> prepare_volumes(Json& body);
+  Task<Result<void>> make_named_volume(const NamedVolume& volume);
+  Task<Next> create_network();
+  Task<Next> create_volume();
+  Task<Next> create_exec();
+  std::optional<Refusal> check_count() const;
+  Task<Next> claimed(const http::SmallAnswer& made, Belonging belonging);
+
+  Task<Next> list_containers();
+  Task<Next> list_networks();
+  Task<Next> list_volumes();
+  Task<Next> list_images();
+  Task<Next> inspect();
+  Task<Next> events();
+  Task<Next> stream_events(Upstream upstream);
+  Task<Next> disk_usage();
+  Task<Next> rewritten(std::function<void(Json&)> rewrite);
+  Task<Result<Filters>> owner_filters();
+  void keep_own(Json& list, Kind kind) const;
+
+  Task<Next> update_container();
+  Task<Next> rename_container();
+  Task<Next> remove();
+  Task<Next> connect_network();
+  Task<Next> prune();
+
+  Task<Next> pull_image();
+  Task<Next> import_image();
+  Task<Next> build();
+  Task<Next> commit();
+  Task<Next> load_images();
+  Task<Next> tag_image();
+  Task<Next> remove_image();
+  // Relays an answer while each piece is shown to watch.
+  Task<Next> relay_watched(Upstream upstream, std::function<void(std::string_view)> watch);
+  // Writes down that the owner is about to give this reference.
+  Task<Result<void>> record_reference(std::string reference);
+  Task<Result<void>> record_image(ImageRecord record);
+  Task<void> record_steps(std::vector<std::string> ids, TimePoint began);
+  Task<Result<bool>> may_remove_image(const std::string& reference);
+
+  Context& context_;
+  http::Connection& client_;
+  ClientState& client_state_;
+  http::RequestHead head_;
+  http::Target target_;
+  Match match_;
+  bool body_read_ = false;
+  int status_ = 0;    // answered
+  std::string rule_;  // of a refusal
+};
+
+}  // namespace ebbtide::gateway

@@ -1,0 +1,122 @@
+#include "docker/base/text.h"
+#include "docker/gateway/exchange.h"
+
+namespace ebbtide::gateway {
+namespace {
+
+bool succeeded(const http::SmallAnswer& answer) { return answer.head.status >= 200 && answer.head.status < 300; }
+
+void forget_all(Ledger& ledger, Kind kind, const Json& ids) {
+  if (!ids.is_array()) return;
+  for (const auto& id : ids)
+    if (id.is_string()) ledger.forget(kind, id.get<std::string>());
+}
+
+}  // namespace
+
+Task<Exchange::Next> Exchange::update_container() {
+  const auto container = co_await resolve(Kind::kContainer, match_.object);
+  if (!container) co_return co_await answer_error(container.error());
+  if (is_own_agent(*container)) co_return co_await refuse({"own-agent", "an agent can't change its own limits"});
+  const auto body = co_await read_model(ModelName::kContainerUpdate);
+  if (!body) co_return co_await answer_error(body.error());
+  if (const auto refusal = check_update(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  target_.path = "/containers/" + container->id + "/update";
+  const auto answer = co_await call("POST", body->dump());
+  if (!answer) co_return co_await answer_error(answer.error());
+  co_return co_await forward(*answer);
+}
+
+// A new name no longer fits the check among the labels, which can't be changed: the store remembers, before the engine
+// is asked.
+Task<Exchange::Next> Exchange::rename_container() {
+  const auto container = co_await resolve(Kind::kContainer, match_.object);
+  if (!container) co_return co_await answer_error(container.error());
+  if (is_own_agent(*container)) co_return co_await refuse({"own-agent", "an agent can't rename its own container"});
+  auto name = std::string(target_.query.get("name").value_or(""));
+  if (name.starts_with('/')) name.erase(0, 1);
+  target_.query.set("name", name);
+  const auto recorded = co_await off_loop(context_.disk, [this, id = container->id] {
+    return context_.watch.store().record_rename(context_.upstream.address().text(), id, context_.spec.owner);
+  });
+  if (!recorded) co_return co_await answer_error(recorded.error());
+  target_.path = "/containers/" + container->id + "/rename";
+  const auto answer = co_await call("POST");
+  if (!answer) co_return co_await answer_error(answer.error());
+  if (succeeded(*answer)) context_.ledger().rename_container(container->id, name);
+  co_return co_await forward(*answer);
+}
+
+Task<Exchange::Next> Exchange::remove() {
+  const auto kind = *match_.route->kind;
+  if (kind == Kind::kNetwork && is_predefined_network(match_.object))
+    co_return co_await refuse({"shared-network", match_.object + " is a pre-defined network and cannot be removed"});
+  const auto object = co_await resolve(kind, match_.object);
+  if (!object) {
+    // As the engine: a volume that is not there is no error with force.
+    if (kind == Kind::kVolume && target_.query.flag("force")) co_return co_await answer(204, "");
+    co_return co_await answer_error(object.error());
+  }
+  if (kind == Kind::kContainer && is_own_agent(*object))
+    co_return co_await refuse({"own-agent", "an agent can't remove its own container"});
+  const std::string folder = kind == Kind::kContainer ? "/containers/"
+                             : kind == Kind::kNetwork ? "/networks/"
+                                                      : "/volumes/";
+  target_.path = folder + object->id;
+  const auto answer = co_await call("DELETE");
+  if (!answer) co_return co_await answer_error(answer.error());
+  // The engine's event will say so too; the client's next request may come before it.
+  if (succeeded(*answer)) context_.ledger().forget(kind, object->id);
+  co_return co_await forward(*answer);
+}
+
+Task<Exchange::Next> Exchange::connect_network() {
+  const bool connects = match_.route->action == "connect";
+  auto body = co_await read_model(connects ? ModelName::kNetworkConnect : ModelName::kNetworkDisconnect);
+  if (!body) co_return co_await answer_error(body.error());
+  if (connects)
+    if (const auto refusal = check_connect(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  auto network = match_.object;
+  if (!is_predefined_network(network)) {
+    const auto own = co_await resolve(Kind::kNetwork, network);
+    if (!own) co_return co_await answer_error(own.error());
+    network = own->id;
+  }
+  const auto as_given = *body;
+  const auto resolved = co_await with_references([&](const Resolve& resolve) {
+    *body = as_given;
+    return resolve_network_references(*body, resolve);
+  });
+  if (!resolved) co_return co_await answer_error(resolved.error());
+  target_.path = "/networks/" + network + (connects ? "/connect" : "/disconnect");
+  const auto answer = co_await call("POST", body->dump());
+  if (!answer) co_return co_await answer_error(answer.error());
+  co_return co_await forward(*answer);
+}
+
+Task<Exchange::Next> Exchange::prune() {
+  const auto kind = *match_.route->kind;
+  auto filters = Filters::parse(target_.query.get("filters").value_or(""));
+  if (!filters) co_return co_await answer_error(filters.error());
+  if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return co_await answer_error(fair.error());
+  if (kind == Kind::kImage)
+    add_image_owner(*filters, image_owner());
+  else
+    add_owner(*filters, context_.server_id(), context_.spec.owner);
+  target_.query.set("filters", filters->to_text());
+  const auto answer = co_await call("POST");
+  if (!answer) co_return co_await answer_error(answer.error());
+  const auto body = Json::parse(answer->body, nullptr, false);
+  if (succeeded(*answer) && body.is_object()) {
+    forget_all(context_.ledger(), Kind::kContainer, body.value("ContainersDeleted", Json()));
+    forget_all(context_.ledger(), Kind::kVolume, body.value("VolumesDeleted", Json()));
+    if (body.contains("NetworksDeleted") && body["NetworksDeleted"].is_array())
+      for (const auto& name : body["NetworksDeleted"])
+        if (const auto gone = context_.ledger().resolve(context_.spec.owner, Kind::kNetwork, name.get<std::string>());
+            gone.outcome == Resolution::Outcome::kFound)
+          context_.ledger().forget(Kind::kNetwork, gone.belonging.id);
+  }
+  co_return co_await forward(*answer);
+}
+
+}  // namespace ebbtide::gateway

@@ -1,0 +1,185 @@
+#include <algorithm>
+
+#include "docker/base/secret.h"
+#include "docker/base/text.h"
+#include "docker/gateway/exchange.h"
+
+namespace ebbtide::gateway {
+namespace {
+
+Json parse(const std::string& body) { return Json::parse(body, nullptr, false); }
+
+std::string text_member(const Json& object, const char* name) {
+  return object.is_object() ? object.value(name, std::string()) : std::string();
+}
+
+// The engine takes "/db" for "db".
+std::string without_slash(std::string_view name) {
+  if (name.starts_with('/')) name.remove_prefix(1);
+  return std::string(name);
+}
+
+Error ending() { return Error::unavailable("this agent is ending: nothing new can be made"); }
+
+}  // namespace
+
+std::optional<Refusal> Exchange::check_count() const {
+  const auto limit = context_.spec.max_belongings;
+  if (limit == 0) return std::nullopt;
+  const auto all = context_.ledger().of(context_.spec.owner);
+  const auto count = std::ranges::count_if(all, [](const Belonging& belonging) {
+    return belonging.role == Role::kBelonging && belonging.kind != Kind::kImage && belonging.kind != Kind::kExec;
+  });
+  if (static_cast<std::size_t>(count) < limit) return std::nullopt;
+  return Refusal{"max-belongings", "this job has " + std::to_string(count) +
+                                       " containers, networks and volumes, which is the profile's limit: remove some, "
+                                       "or ask the operator for a higher MaxBelongings"};
+}
+
+// Answered only when the ledger knows it, so that the client's next request finds it.
+Task<Exchange::Next> Exchange::claimed(const http::SmallAnswer& made, Belonging belonging) {
+  if (made.head.status >= 200 && made.head.status < 300) {
+    belonging.owner = context_.spec.owner;
+    belonging.created = std::chrono::system_clock::now();
+    context_.ledger().claim(std::move(belonging));
+  }
+  return forward(made);
+}
+
+Task<Exchange::Next> Exchange::create_container() {
+  auto body = co_await read_model(ModelName::kContainerCreate);
+  if (!body) co_return co_await answer_error(body.error());
+  if (const auto refusal = check_container(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(ending());
+  // Always named: the check among the labels is over the name.
+  const auto given_name = without_slash(target_.query.get("name").value_or(""));
+  const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;
+  target_.query.set("name", name);
+  const auto prepared = co_await prepare_container(*body, name);
+  if (!prepared) co_return co_await answer_error(prepared.error());
+  const auto made = co_await call("POST", body->dump());
+  if (!made) co_return co_await answer_error(made.error());
+  Belonging belonging{.kind = Kind::kContainer,
+                      .id = text_member(parse(made->body), "Id"),
+                      .name = name,
+                      .real_name = name,
+                      .image = text_member(*body, "Image"),
+                      .state = "created"};
+  co_return co_await claimed(*made, std::move(belonging));
+}
+
+Task<Result<void>> Exchange::prepare_container(Json& body, const std::string& name) {
+  point_sockets_at(body, context_.spec.directory);
+  if (const auto volumes = co_await prepare_volumes(body); !volumes) co_return volumes;
+  const auto as_given = body;
+  const auto resolved = co_await with_references([&](const Resolve& resolve) {
+    body = as_given;
+    return resolve_references(body, resolve);
+  });
+  if (!resolved) co_return resolved;
+  put_labels(body, labels_for(Kind::kContainer, name, name));
+  co_return Result<void>();
+}
+
+// Volumes that the engine would make by itself it would make without labels.
+Task<Result<void>> Exchange::prepare_volumes(Json& body) {
+  std::vector<std::string> image_volumes;
+  const auto image = co_await ask("/images/" + percent_encode(text_member(body, "Image"), "/:@") + "/json");
+  if (!image) co_return fail(image.error());
+  if (image->head.status == 200) {
+    const auto detail = parse(image->body);
+    const auto& config = detail.contains("Config") ? detail["Config"] : detail;
+    if (config.is_object() && config.contains("Volumes") && config["Volumes"].is_object())
+      for (const auto& [target, unused] : config["Volumes"].items()) image_volumes.push_back(target);
+  }
+  label_anonymous_volumes(body, image_volumes, labels_for(Kind::kVolume, "", ""));
+  for (const auto& volume : named_volumes(body)) {
+    const auto there = co_await make_named_volume(volume);
+    if (!there) co_return there;
+  }
+  co_return Result<void>();
+}
+
+// Creating a volume that exists succeeds and changes nothing (Engine API 1.41, tried), so the answer's labels decide
+// whose it is. Without this, any job could mount any volume whose name it knows.
+Task<Result<void>> Exchange::make_named_volume(const NamedVolume& volume) {
+  const auto known = co_await resolve(Kind::kVolume, volume.name);
+  if (known) co_return Result<void>();
+  Json body{{"Name", volume.name}, {"DriverOpts", volume.driver_options}, {"Labels", volume.labels}};
+  if (!volume.driver.empty()) body["Driver"] = volume.driver;
+  put_labels(body, labels_for(Kind::kVolume, volume.name, volume.name));
+  std::string verb = "POST";
+  auto target = in_version("/volumes/create");
+  const auto made = co_await context_.upstream.call(std::move(verb), std::move(target), body.dump());
+  if (!made) co_return fail(made.error());
+  if (made->head.status != 201) co_return fail(Error::invalid(text_member(parse(made->body), "message")));
+  const bool ours = co_await learn(Kind::kVolume, volume.name);
+  if (ours) co_return Result<void>();
+  co_return fail(Error::conflict("the volume name " + volume.name +
+                                 " is taken on this engine by somebody else: choose another name"));
+}
+
+Task<Exchange::Next> Exchange::create_network() {
+  auto body = co_await read_model(ModelName::kNetworkCreate);
+  if (!body) co_return co_await answer_error(body.error());
+  if (const auto refusal = check_network(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(ending());
+  const auto as_given = *body;
+  const auto resolved = co_await with_references([&](const Resolve& resolve) {
+    *body = as_given;
+    return resolve_network_references(*body, resolve);
+  });
+  if (!resolved) co_return co_await answer_error(resolved.error());
+  const auto name = text_member(*body, "Name");
+  put_labels(*body, labels_for(Kind::kNetwork, name, name));
+  const auto made = co_await call("POST", body->dump());
+  if (!made) co_return co_await answer_error(made.error());
+  Belonging belonging{
+      .kind = Kind::kNetwork, .id = text_member(parse(made->body), "Id"), .name = name, .real_name = name};
+  co_return co_await claimed(*made, std::move(belonging));
+}
+
+Task<Exchange::Next> Exchange::create_volume() {
+  auto body = co_await read_model(ModelName::kVolumeCreate);
+  if (!body) co_return co_await answer_error(body.error());
+  if (const auto refusal = check_volume(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(ending());
+  const auto given_name = text_member(*body, "Name");
+  const auto name = given_name.empty() ? random_hex(32) : given_name;  // as the engine names anonymous ones
+  (*body)["Name"] = name;
+  put_labels(*body, labels_for(Kind::kVolume, name, given_name));
+  auto made = co_await call("POST", body->dump());
+  if (!made) co_return co_await answer_error(made.error());
+  if (made->head.status != 201) co_return co_await forward(*made);
+  const bool ours = co_await learn(Kind::kVolume, name);
+  if (!ours) {
+    const auto taken = Error::conflict("the volume name " + name + " is taken on this engine: choose another name");
+    co_return co_await answer_error(taken);
+  }
+  auto answer = parse(made->body);
+  hide_labels(answer);
+  co_return co_await forward(*made, answer.dump() + "\n");
+}
+
+Task<Exchange::Next> Exchange::create_exec() {
+  const auto container = co_await resolve(Kind::kContainer, match_.object);
+  if (!container) co_return co_await answer_error(container.error());
+  if (is_own_agent(*container)) co_return co_await refuse({"own-agent", "an agent can't exec into its own container"});
+  const auto body = co_await read_model(ModelName::kExecCreate);
+  if (!body) co_return co_await answer_error(body.error());
+  if (const auto refusal = check_exec(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  target_.path = "/containers/" + container->id + "/exec";
+  const auto made = co_await call("POST", body->dump());
+  if (!made) co_return co_await answer_error(made.error());
+  Belonging belonging{
+      .kind = Kind::kExec, .id = text_member(parse(made->body), "Id"), .name = {}, .container = container->id};
+  co_return co_await claimed(*made, std::move(belonging));
+}
+
+}  // namespace ebbtide::gateway

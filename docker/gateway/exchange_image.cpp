@@ -1,0 +1,263 @@
+#include <algorithm>
+#include <set>
+
+#include "docker/base/log.h"
+#include "docker/base/text.h"
+#include "docker/engine/pull.h"
+#include "docker/gateway/exchange.h"
+
+namespace ebbtide::gateway {
+namespace {
+
+// "app" and "docker.io/library/app" are "app:latest" to the engine; as it lists them.
+std::string familiar(std::string_view reference) {
+  for (const std::string_view prefix : {"docker.io/library/", "index.docker.io/library/", "docker.io/"})
+    if (reference.starts_with(prefix)) {
+      reference.remove_prefix(prefix.size());
+      break;
+    }
+  const auto parts = split_reference(reference);
+  return parts.repository + (parts.tag.find(':') == std::string::npos ? ":" : "@") + parts.tag;
+}
+
+bool is_id(std::string_view reference) { return reference.starts_with("sha256:"); }
+
+std::string repo_and_tag(const http::Query& query) {
+  const auto repo = std::string(query.get("repo").value_or(""));
+  const auto tag = std::string(query.get("tag").value_or(""));
+  return repo.empty() || tag.empty() ? repo : repo + ":" + tag;
+}
+
+}  // namespace
+
+Task<Result<void>> Exchange::record_image(ImageRecord record) {
+  record.engine = context_.upstream.address().text();
+  record.owner = context_.spec.owner;
+  Belonging belonging{.kind = Kind::kImage,
+                      .id = record.reference,
+                      .name = record.reference,
+                      .real_name = record.reference,
+                      .owner = record.owner,
+                      .created = std::chrono::system_clock::now()};
+  const bool is_new = !record.existed_before;
+  const auto recorded = co_await off_loop(
+      context_.disk, [this, record = std::move(record)] { return context_.watch.store().record_image(record); });
+  if (recorded && is_new) context_.ledger().claim(std::move(belonging));
+  co_return recorded;
+}
+
+Task<Result<void>> Exchange::record_reference(std::string reference) {
+  if (!owns_images() || reference.empty()) co_return Result<void>();
+  reference = familiar(reference);
+  const auto present = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
+  if (!present) co_return fail(present.error());
+  ImageRecord record{.engine = {}, .owner = {}, .reference = reference, .existed_before = present->head.status == 200};
+  if (record.existed_before) {
+    const auto image = Json::parse(present->body, nullptr, false);
+    if (image.is_object()) record.previous_image_id = image.value("Id", std::string());
+  }
+  co_return co_await record_image(std::move(record));
+}
+
+Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<void(std::string_view)> watch) {
+  status_ = upstream.head.status;
+  const Counting::Open open(context_.counting.streams);
+  http::BodyReader reader({upstream.head.framing, upstream.head.length});
+  if (upstream.head.framing != http::Framing::kNone) upstream.head.framing = http::Framing::kChunked;
+  upstream.head.keep_alive = head_.keep_alive;
+  auto written = co_await client_.write(to_bytes(upstream.head));
+  const bool has_body = upstream.head.framing == http::Framing::kChunked;
+  while (written && has_body) {
+    const auto piece = co_await upstream.connection->read_piece(reader);
+    if (!piece) {
+      written = fail(piece.error());
+      break;
+    }
+    if (piece->empty()) break;
+    watch(*piece);
+    written = co_await client_.write_chunk(*piece);
+  }
+  client_state_.upstream = nullptr;
+  if (written && has_body) written = co_await client_.end_chunks();
+  co_return written ? Next::kNextRequest : Next::kClose;
+}
+
+Task<Exchange::Next> Exchange::pull_image() {
+  if (const auto refusal = check_pull(context_.spec.policy, target_.query)) co_return co_await refuse(*refusal);
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be pulled"));
+  if (target_.query.get("fromSrc")) co_return co_await import_image();
+  auto reference = std::string(target_.query.get("fromImage").value_or(""));
+  const auto tag = target_.query.get("tag").value_or("");
+  if (!tag.empty()) reference += (tag.find(':') == std::string_view::npos ? ":" : "@") + std::string(tag);
+  const auto recorded = co_await record_reference(reference);
+  if (!recorded) co_return co_await answer_error(recorded.error());
+  co_return co_await relay(false);
+}
+
+Task<Exchange::Next> Exchange::import_image() {
+  if (owns_images())
+    if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
+      co_return co_await answer_error(stamped.error());
+  const auto recorded = co_await record_reference(repo_and_tag(target_.query));
+  if (!recorded) co_return co_await answer_error(recorded.error());
+  co_return co_await relay(true);
+}
+
+Task<Exchange::Next> Exchange::build() {
+  if (const auto refusal = check_build(context_.spec.policy, target_.query)) co_return co_await refuse(*refusal);
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be built"));
+  const auto as_given = target_.query;
+  const auto resolved = co_await with_references([&](const Resolve& resolve) {
+    target_.query = as_given;
+    return resolve_build_references(target_.query, resolve);
+  });
+  if (!resolved) co_return co_await answer_error(resolved.error());
+  if (owns_images())
+    if (const auto stamped = stamp_build(target_.query, image_owner()); !stamped)
+      co_return co_await answer_error(stamped.error());
+  if (context_.spec.images == ImageMode::kIsolated) target_.query.set("nocache", "1");
+  for (const auto& tag : target_.query.get_all("t")) {
+    const auto recorded = co_await record_reference(tag);
+    if (!recorded) co_return co_await answer_error(recorded.error());
+  }
+  const auto began = std::chrono::system_clock::now();
+  const std::optional<std::string> no_body;
+  auto upstream = co_await send(no_body, true);
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  BuildLines lines(target_.query.flag("q"));
+  std::vector<std::string> steps;
+  const auto next = co_await relay_watched(std::move(*upstream), [&](std::string_view piece) {
+    lines.feed(piece);
+    for (auto& id : lines.take_steps()) steps.push_back(std::move(id));
+  });
+  lines.finish();
+  // A finished image bears our label, and takes its steps with it; those of a failed or broken build go by their ids.
+  if (!lines.result() && owns_images()) co_await record_steps(std::move(steps), began);
+  co_return next;
+}
+
+// The ids come from text that a RUN could have printed: only images made since the build began are believed.
+Task<void> Exchange::record_steps(std::vector<std::string> ids, TimePoint began) {
+  constexpr std::size_t kMostSteps = 200;
+  if (ids.size() > kMostSteps) ids.resize(kMostSteps);
+  for (const auto& id : ids) {
+    const auto answer = co_await ask("/images/" + percent_encode(id) + "/json");
+    if (!answer || answer->head.status != 200) continue;
+    const auto image = Json::parse(answer->body, nullptr, false);
+    if (!image.is_object()) continue;
+    const auto created = parse_rfc3339(image.value("Created", std::string()));
+    if (!created || *created < began) continue;
+    ImageRecord record{.engine = {}, .owner = {}, .reference = image.value("Id", std::string())};
+    if (const auto recorded = co_await record_image(std::move(record)); !recorded)
+      log_error("an image of a failed build could not be recorded", {{"error", recorded.error().message}});
+  }
+}
+
+Task<Exchange::Next> Exchange::commit() {
+  const auto container = co_await resolve(Kind::kContainer, std::string(target_.query.get("container").value_or("")));
+  if (!container) co_return co_await answer_error(container.error());
+  auto body = co_await read_model(ModelName::kCommit);
+  if (!body) co_return co_await answer_error(body.error());
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be made"));
+  target_.query.set("container", container->id);
+  // Always: the container's own labels would make what is started from the image look owned.
+  put_commit_labels(*body, owns_images() ? image_owner() : "");
+  if (const auto stamped = stamp_changes(target_.query, owns_images() ? image_owner() : ""); !stamped)
+    co_return co_await answer_error(stamped.error());
+  const auto recorded = co_await record_reference(repo_and_tag(target_.query));
+  if (!recorded) co_return co_await answer_error(recorded.error());
+  const auto answer = co_await call("POST", body->dump());
+  if (!answer) co_return co_await answer_error(answer.error());
+  co_return co_await forward(*answer);
+}
+
+Task<Exchange::Next> Exchange::load_images() {
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be loaded"));
+  // What an archive holds is known only when it has been loaded: so what was there before is asked first.
+  std::set<std::string> before;
+  const auto images = co_await ask("/images/json");
+  if (!images) co_return co_await answer_error(images.error());
+  for (const auto& image : Json::parse(images->body, nullptr, false)) {
+    if (!image.is_object()) continue;
+    before.insert(image.value("Id", std::string()));
+    if (image.contains("RepoTags") && image["RepoTags"].is_array())
+      for (const auto& tag : image["RepoTags"]) before.insert(tag.get<std::string>());
+  }
+  const std::optional<std::string> no_body;
+  auto upstream = co_await send(no_body, true);
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  LoadLines lines;
+  std::vector<std::string> loaded;
+  const auto next = co_await relay_watched(std::move(*upstream), [&](std::string_view piece) {
+    lines.feed(piece);
+    for (auto& reference : lines.take()) loaded.push_back(std::move(reference));
+  });
+  lines.finish();
+  for (auto& reference : lines.take()) loaded.push_back(std::move(reference));
+  for (const auto& each : loaded) {
+    if (!owns_images()) break;
+    ImageRecord record{.engine = {},
+                       .owner = {},
+                       .reference = is_id(each) ? each : familiar(each),
+                       .existed_before = before.contains(each)};
+    if (const auto recorded = co_await record_image(std::move(record)); !recorded)
+      log_error("a loaded image could not be recorded", {{"error", recorded.error().message}});
+  }
+  co_return next;
+}
+
+Task<Exchange::Next> Exchange::tag_image() {
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be made"));
+  const auto recorded = co_await record_reference(repo_and_tag(target_.query));
+  if (!recorded) co_return co_await answer_error(recorded.error());
+  co_return co_await relay(false);
+}
+
+Task<Result<bool>> Exchange::may_remove_image(const std::string& reference) {
+  const auto records = co_await off_loop(context_.disk, [this] {
+    return context_.watch.store().images_of(context_.upstream.address().text(), context_.spec.owner);
+  });
+  if (!records) co_return fail(records.error());
+  const auto wanted = is_id(reference) ? reference : familiar(reference);
+  for (const auto& record : *records)
+    if (!record.existed_before && record.reference == wanted) co_return true;
+  const auto answer = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
+  if (!answer) co_return fail(answer.error());
+  const auto image = Json::parse(answer->body, nullptr, false);
+  if (answer->head.status != 200 || !image.is_object()) co_return true;  // the engine says that there is none
+  Labels labels;
+  const auto config = image.value("Config", Json::object());
+  if (config.is_object() && config.contains("Labels") && config["Labels"].is_object())
+    for (const auto& [key, value] : config["Labels"].items())
+      if (value.is_string()) labels[key] = value.get<std::string>();
+  if (image_owner_of(context_.server_id(), labels) != context_.spec.owner) {
+    // By id: also where every reference is the owner's, as after docker pull.
+    if (!image.contains("RepoTags") || !image["RepoTags"].is_array() || image["RepoTags"].empty()) co_return false;
+    for (const auto& tag : image["RepoTags"]) {
+      const auto own = std::ranges::any_of(*records, [&](const ImageRecord& record) {
+        return !record.existed_before && record.reference == tag.get<std::string>();
+      });
+      if (!own) co_return false;
+    }
+  }
+  co_return true;
+}
+
+Task<Exchange::Next> Exchange::remove_image() {
+  const auto allowed = co_await may_remove_image(match_.object);
+  if (!allowed) co_return co_await answer_error(allowed.error());
+  if (!*allowed)
+    co_return co_await refuse({"shared-image", "the image " + match_.object +
+                                                   " was on the engine before this job, or is another's: it can't be "
+                                                   "removed from here"});
+  const auto answer = co_await call("DELETE");
+  if (!answer) co_return co_await answer_error(answer.error());
+  co_return co_await forward(*answer);
+}
+
+}  // namespace ebbtide::gateway

@@ -1,0 +1,181 @@
+#include <algorithm>
+
+#include "docker/base/text.h"
+#include "docker/gateway/exchange.h"
+
+namespace ebbtide::gateway {
+namespace {
+
+Labels labels_of(const Json& item) {
+  Labels labels;
+  const auto found = item.find("Labels");
+  if (found != item.end() && found->is_object())
+    for (const auto& [key, value] : found->items())
+      if (value.is_string()) labels[key] = value.get<std::string>();
+  return labels;
+}
+
+std::string text_member(const Json& item, const char* name) {
+  const auto found = item.find(name);
+  return found != item.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+// An answer of the engine, parsed, changed and sent on; one that is not 200 or no JSON as it is.
+Task<Exchange::Next> Exchange::rewritten(std::function<void(Json&)> rewrite) {
+  const auto answer = co_await call("GET");
+  if (!answer) co_return co_await answer_error(answer.error());
+  auto body = Json::parse(answer->body, nullptr, false);
+  if (answer->head.status != 200 || body.is_discarded()) co_return co_await forward(*answer);
+  rewrite(body);
+  hide_labels(body);
+  co_return co_await forward(*answer, body.dump() + "\n");
+}
+
+Task<Result<Filters>> Exchange::owner_filters() {
+  auto filters = Filters::parse(target_.query.get("filters").value_or(""));
+  if (!filters) co_return fail(filters.error());
+  if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return fail(fair.error());
+  const auto as_given = *filters;
+  const auto resolved = co_await with_references([&](const Resolve& resolve) {
+    *filters = as_given;
+    return resolve_container_filters(*filters, resolve);
+  });
+  if (!resolved) co_return fail(resolved.error());
+  co_return filters;
+}
+
+// The engine filtered by label; what bears the label but not the right check inherited it from an image.
+void Exchange::keep_own(Json& list, Kind kind) const {
+  if (!list.is_array()) return;
+  Json kept = Json::array();
+  for (auto& item : list) {
+    const auto id = text_member(item, kind == Kind::kVolume ? "Name" : "Id");
+    const auto known = context_.ledger().find(kind, id);
+    bool own = known && known->owner == context_.spec.owner && known->role == Role::kBelonging;
+    if (!known && kind != Kind::kContainer) {
+      const auto ownership = ownership_of(context_.server_id(), kind, text_member(item, "Name"), labels_of(item));
+      own = ownership && ownership->owner == context_.spec.owner;
+    }
+    if (own) kept.push_back(std::move(item));
+  }
+  list = std::move(kept);
+}
+
+Task<Exchange::Next> Exchange::list_containers() {
+  auto filters = co_await owner_filters();
+  if (!filters) co_return co_await answer_error(filters.error());
+  add_owner(*filters, context_.server_id(), context_.spec.owner);
+  // Without the agent itself: `docker rm -f $(docker ps -aq)` is a habit of jobs.
+  filters->add("label", std::string(label::kRole) + "=" + std::string(to_string(Role::kBelonging)));
+  target_.query.set("filters", filters->to_text());
+  co_return co_await rewritten([this](Json& list) { keep_own(list, Kind::kContainer); });
+}
+
+Task<Exchange::Next> Exchange::list_networks() {
+  auto filters = Filters::parse(target_.query.get("filters").value_or(""));
+  if (!filters) co_return co_await answer_error(filters.error());
+  if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return co_await answer_error(fair.error());
+  if (filters->empty())
+    target_.query.remove("filters");
+  else
+    target_.query.set("filters", filters->to_text());
+  co_return co_await rewritten([this](Json& list) {
+    if (!list.is_array()) return;
+    Json kept = Json::array();
+    for (auto& network : list) {
+      Json one = Json::array({network});
+      keep_own(one, Kind::kNetwork);
+      if (one.empty() && !is_predefined_network(text_member(network, "Name"))) continue;
+      keep_visible_endpoints(network, [this](Kind kind, std::string_view id) { return is_visible(kind, id); });
+      kept.push_back(std::move(network));
+    }
+    list = std::move(kept);
+  });
+}
+
+Task<Exchange::Next> Exchange::list_volumes() {
+  auto filters = co_await owner_filters();
+  if (!filters) co_return co_await answer_error(filters.error());
+  add_owner(*filters, context_.server_id(), context_.spec.owner);
+  target_.query.set("filters", filters->to_text());
+  co_return co_await rewritten([this](Json& answer) {
+    if (answer.is_object() && answer.contains("Volumes")) keep_own(answer["Volumes"], Kind::kVolume);
+  });
+}
+
+// Images are shared: all are shown.
+Task<Exchange::Next> Exchange::list_images() {
+  auto filters = Filters::parse(target_.query.get("filters").value_or(""));
+  if (!filters) co_return co_await answer_error(filters.error());
+  if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return co_await answer_error(fair.error());
+  if (!filters->empty()) target_.query.set("filters", filters->to_text());
+  co_return co_await rewritten([](Json&) {});
+}
+
+Task<Exchange::Next> Exchange::inspect() {
+  const auto kind = *match_.route->kind;
+  if (kind == Kind::kImage) co_return co_await rewritten([](Json&) {});
+  if (kind == Kind::kNetwork && is_predefined_network(match_.object))
+    co_return co_await rewritten([this](Json& network) {
+      keep_visible_endpoints(network, [this](Kind each, std::string_view id) { return is_visible(each, id); });
+    });
+  const auto object = co_await resolve(kind, match_.object);
+  if (!object) co_return co_await answer_error(object.error());
+  const auto pattern = match_.route->pattern;
+  const auto open = pattern.find('{');
+  target_.path = std::string(pattern).replace(open, pattern.find('}') + 1 - open, object->id);
+  co_return co_await rewritten([this, kind](Json& body) {
+    if (kind == Kind::kNetwork)
+      keep_visible_endpoints(body, [this](Kind each, std::string_view id) { return is_visible(each, id); });
+  });
+}
+
+Task<Exchange::Next> Exchange::disk_usage() {
+  co_return co_await rewritten([this](Json& usage) {
+    reduce_disk_usage(usage, [this](Kind kind, std::string_view id) { return is_visible(kind, id); });
+  });
+}
+
+Task<Exchange::Next> Exchange::events() {
+  auto filters = Filters::parse(target_.query.get("filters").value_or(""));
+  if (!filters) co_return co_await answer_error(filters.error());
+  if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return co_await answer_error(fair.error());
+  resolve_event_filters(*filters, [this](Kind kind, std::string_view reference) -> Result<std::string> {
+    const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
+    if (found.outcome == Resolution::Outcome::kFound) return found.belonging.id;
+    return fail(Error::not_found(not_found_message(kind, reference)));
+  });
+  if (!filters->empty()) target_.query.set("filters", filters->to_text());
+  const std::optional<std::string> no_body;
+  auto upstream = co_await send(no_body, false);
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  if (upstream->head.status != 200) co_return co_await relay_answer(std::move(*upstream));
+  co_return co_await stream_events(std::move(*upstream));
+}
+
+Task<Exchange::Next> Exchange::stream_events(Upstream upstream) {
+  status_ = 200;
+  const Counting::Open open(context_.counting.streams);
+  http::BodyReader reader({upstream.head.framing, upstream.head.length});
+  upstream.head.framing = http::Framing::kChunked;
+  upstream.head.keep_alive = head_.keep_alive;
+  auto written = co_await client_.write(to_bytes(upstream.head));
+  Lines lines;
+  while (written) {
+    const auto piece = co_await upstream.connection->read_piece(reader);
+    if (!piece || piece->empty()) break;
+    std::string own;
+    lines.feed(*piece, [&](std::string_view line) {
+      const auto event = event_for_owner(line, [this](Kind kind, std::string_view id) { return is_visible(kind, id); });
+      if (event) own.append(*event).append("\n");
+    });
+    written = co_await client_.write_chunk(own);
+  }
+  client_state_.upstream = nullptr;
+  if (written) written = co_await client_.end_chunks();
+  co_return written ? Next::kNextRequest : Next::kClose;
+}
+
+}  // namespace ebbtide::gateway
