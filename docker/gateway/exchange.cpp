@@ -241,6 +241,13 @@ Task<Exchange::Next> Exchange::refuse(const Refusal& refusal) {
   return answer(403, error_body(refusal.message + " (rule: " + refusal.rule + ")"));
 }
 
+Task<Exchange::Next> Exchange::refuse_endpoint() {
+  // `docker inspect` of a name that is nothing else asks for a plugin last, and wants to hear that there is none.
+  if (head_.method == "GET" && target_.path.starts_with("/plugins/"))
+    return answer_error(Error::not_found("plugin \"" + split(target_.path, '/')[2] + "\" not found"));
+  return refuse({"endpoint", std::string(match_.route->refusal)});
+}
+
 Task<Exchange::Next> Exchange::not_found(Kind kind, std::string_view reference) {
   return answer(404, error_body(not_found_message(kind, reference)));
 }
@@ -461,11 +468,26 @@ Labels Exchange::labels_for(Kind kind, std::string_view real_name, std::string_v
   return labels;
 }
 
-std::string Exchange::image_owner() const { return image_owner_value(context_.server_id(), context_.spec.owner); }
+// Empty where images are shared: then a job's images are the host's, and only reserved labels are taken out.
+std::string Exchange::image_owner() const {
+  return owns_images() ? image_owner_value(context_.server_id(), context_.spec.owner) : std::string();
+}
 
 Task<Exchange::Next> Exchange::ping() {
   if (!context_.watch.state().connected) co_return co_await relay(false);
   co_return co_await answer(200, "OK", "text/plain; charset=utf-8");
+}
+
+ContainerCounts Exchange::own_counts() const {
+  ContainerCounts counts;
+  for (const auto& belonging : context_.ledger().of(context_.spec.owner)) {
+    if (belonging.kind != Kind::kContainer || belonging.role == Role::kAgent) continue;
+    auto& count = belonging.state == "running"  ? counts.running
+                  : belonging.state == "paused" ? counts.paused
+                                                : counts.stopped;
+    ++count;
+  }
+  return counts;
 }
 
 Task<Exchange::Next> Exchange::version() {
@@ -475,17 +497,7 @@ Task<Exchange::Next> Exchange::version() {
   if (answer->head.status != 200 || !body.is_object()) co_return co_await forward(*answer);
   if (body.contains("ApiVersion") && body["ApiVersion"].is_string())
     body["ApiVersion"] = capped_api(body["ApiVersion"].get<std::string>());
-  if (match_.route->action == "info") {
-    std::map<std::string, int> states;
-    for (const auto& belonging : context_.ledger().of(context_.spec.owner))
-      if (belonging.kind == Kind::kContainer && belonging.role == Role::kBelonging) ++states[belonging.state];
-    int all = 0;
-    for (const auto& [state, number] : states) all += number;
-    body["Containers"] = all;
-    body["ContainersRunning"] = states["running"];
-    body["ContainersPaused"] = states["paused"];
-    body["ContainersStopped"] = all - states["running"] - states["paused"];
-  }
+  if (match_.route->action == "info") reduce_info(body, own_counts());
   co_return co_await forward(*answer, body.dump() + "\n");
 }
 

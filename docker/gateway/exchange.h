@@ -47,6 +47,7 @@ class Exchange {
   Task<Next> answer(int status, std::string body, std::string_view content_type = "application/json");
   Task<Next> answer_error(const Error& error);
   Task<Next> refuse(const Refusal& refusal);
+  Task<Next> refuse_endpoint();
   Task<Next> not_found(Kind kind, std::string_view reference);
   // The engine's small answer, with this body in place of its own.
   Task<Next> forward(const http::SmallAnswer& from, std::string body);
@@ -94,6 +95,7 @@ class Exchange {
   // --- handlers ---
   Task<Next> ping();
   Task<Next> version();
+  ContainerCounts own_counts() const;
   Task<Next> relay_object();
   Task<Next> relay_image();
   Task<Next> upgrade();
@@ -102,7 +104,9 @@ class Exchange {
 
   Task<Next> create_container();
   Task<Result<void>> prepare_container(Json& body, const std::string& name);
-  Task<Result<void>> prepare_volumes(Json& body);
+  Task<Result<void>> make_named_volumes(const Json& body);
+  Task<Result<void>> label_volumes(Json& body);
+  Task<Result<std::vector<std::string>>> mounted_from(const Json& body);
   Task<Result<void>> make_named_volume(const NamedVolume& volume);
   Task<Next> create_network();
   Task<Next> create_volume();

@@ -72,34 +72,58 @@ Task<Exchange::Next> Exchange::create_container() {
 
 Task<Result<void>> Exchange::prepare_container(Json& body, const std::string& name) {
   point_sockets_at(body, context_.spec.directory);
-  if (const auto volumes = co_await prepare_volumes(body); !volumes) co_return volumes;
+  if (const auto made = co_await make_named_volumes(body); !made) co_return made;
   const auto as_given = body;
   const auto resolved = co_await with_references([&](const Resolve& resolve) {
     body = as_given;
     return resolve_references(body, resolve);
   });
   if (!resolved) co_return resolved;
+  if (const auto labelled = co_await label_volumes(body); !labelled) co_return labelled;
   put_labels(body, labels_for(Kind::kContainer, name, name));
   co_return Result<void>();
 }
 
-// Volumes that the engine would make by itself it would make without labels.
-Task<Result<void>> Exchange::prepare_volumes(Json& body) {
-  std::vector<std::string> image_volumes;
-  const auto image = co_await ask("/images/" + percent_encode(text_member(body, "Image"), "/:@") + "/json");
-  if (!image) co_return fail(image.error());
-  if (image->head.status == 200) {
-    const auto detail = parse(image->body);
-    const auto& config = detail.contains("Config") ? detail["Config"] : detail;
-    if (config.is_object() && config.contains("Volumes") && config["Volumes"].is_object())
-      for (const auto& [target, unused] : config["Volumes"].items()) image_volumes.push_back(target);
-  }
-  label_anonymous_volumes(body, image_volumes, labels_for(Kind::kVolume, "", ""));
+Task<Result<void>> Exchange::make_named_volumes(const Json& body) {
   for (const auto& volume : named_volumes(body)) {
     const auto there = co_await make_named_volume(volume);
     if (!there) co_return there;
   }
   co_return Result<void>();
+}
+
+// Volumes that the engine would make by itself it would make without labels.
+Task<Result<void>> Exchange::label_volumes(Json& body) {
+  std::vector<std::string> image_volumes;
+  const auto image = co_await ask("/images/" + percent_encode(text_member(body, "Image"), "/:@") + "/json");
+  if (!image) co_return fail(image.error());
+  if (image->head.status == 200) {
+    const auto detail = parse(image->body);
+    const auto config = detail.is_object() ? detail.value("Config", Json()) : Json();
+    if (config.is_object() && config.contains("Volumes") && config["Volumes"].is_object())
+      for (const auto& [target, unused] : config["Volumes"].items()) image_volumes.push_back(target);
+  }
+  const auto covered = co_await mounted_from(body);
+  if (!covered) co_return fail(covered.error());
+  label_anonymous_volumes(body, image_volumes, labels_for(Kind::kVolume, "", ""), *covered);
+  co_return Result<void>();
+}
+
+// Where VolumesFrom mounts something. References are ids by now.
+Task<Result<std::vector<std::string>>> Exchange::mounted_from(const Json& body) {
+  std::vector<std::string> destinations;
+  const auto sources = body.value("HostConfig", Json::object()).value("VolumesFrom", Json());
+  if (!sources.is_array()) co_return destinations;
+  for (const auto& source : sources) {
+    const auto id = split(source.get<std::string>(), ':').front();
+    const auto answer = co_await ask("/containers/" + percent_encode(id) + "/json");
+    if (!answer) co_return fail(answer.error());
+    const auto container = parse(answer->body);
+    const auto mounts = container.is_object() ? container.value("Mounts", Json()) : Json();
+    if (!mounts.is_array()) continue;
+    for (const auto& mount : mounts) destinations.push_back(text_member(mount, "Destination"));
+  }
+  co_return destinations;
 }
 
 // Creating a volume that exists succeeds and changes nothing (Engine API 1.41, tried), so the answer's labels decide

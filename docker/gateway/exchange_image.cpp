@@ -96,9 +96,8 @@ Task<Exchange::Next> Exchange::pull_image() {
 }
 
 Task<Exchange::Next> Exchange::import_image() {
-  if (owns_images())
-    if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
-      co_return co_await answer_error(stamped.error());
+  if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
+    co_return co_await answer_error(stamped.error());
   const auto recorded = co_await record_reference(repo_and_tag(target_.query));
   if (!recorded) co_return co_await answer_error(recorded.error());
   co_return co_await relay(true);
@@ -114,9 +113,8 @@ Task<Exchange::Next> Exchange::build() {
     return resolve_build_references(target_.query, resolve);
   });
   if (!resolved) co_return co_await answer_error(resolved.error());
-  if (owns_images())
-    if (const auto stamped = stamp_build(target_.query, image_owner()); !stamped)
-      co_return co_await answer_error(stamped.error());
+  if (const auto stamped = stamp_build(target_.query, image_owner()); !stamped)
+    co_return co_await answer_error(stamped.error());
   if (context_.spec.images == ImageMode::kIsolated) target_.query.set("nocache", "1");
   for (const auto& tag : target_.query.get_all("t")) {
     const auto recorded = co_await record_reference(tag);
@@ -164,8 +162,8 @@ Task<Exchange::Next> Exchange::commit() {
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be made"));
   target_.query.set("container", container->id);
   // Always: the container's own labels would make what is started from the image look owned.
-  put_commit_labels(*body, owns_images() ? image_owner() : "");
-  if (const auto stamped = stamp_changes(target_.query, owns_images() ? image_owner() : ""); !stamped)
+  put_commit_labels(*body, image_owner());
+  if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
     co_return co_await answer_error(stamped.error());
   const auto recorded = co_await record_reference(repo_and_tag(target_.query));
   if (!recorded) co_return co_await answer_error(recorded.error());
