@@ -18,6 +18,7 @@
 #include "plugin/agent.h"
 #include "plugin/channel.h"
 #include "plugin/decide.h"
+#include "plugin/history.h"
 #include "plugin/messages.h"
 
 namespace ebbtide::plugin {
@@ -49,22 +50,6 @@ struct ClusterView {
 struct AgentView {
   Agent agent;
   std::vector<Belonging> belongings;
-};
-
-struct HistoryEntry {
-  std::string agent_id;
-  std::string gocd;
-  std::string cluster;
-  JobIdentifier job;
-  std::string image;
-  TimePoint created{};
-  TimePoint ended{};
-  std::string cause;
-  int exit_code = 0;
-  bool oom_killed = false;
-  std::string last_log;
-  std::string reaped;  // ReapReport::summary()
-  std::vector<std::string> left;
 };
 
 // Duration histograms and counts, since the start; read by the metrics page.

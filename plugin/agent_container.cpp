@@ -1,0 +1,226 @@
+#include "plugin/agent_container.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+#include "docker/base/text.h"
+#include "docker/ledger/labels.h"
+
+namespace ebbtide::plugin {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kSocket = "docker.sock";
+
+bool mounted_at(const AgentProfile& profile, const std::string& target) {
+  return std::ranges::any_of(profile.mounts, [&](const Mount& mount) { return mount.target == target; });
+}
+
+// "/go-working-dir" → "go-working-dir": what the engine takes in a volume's name.
+std::string as_name(std::string_view path) {
+  std::string name;
+  for (const char c : path.substr(path.starts_with('/') ? 1 : 0)) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+    name += plain ? c : '-';
+  }
+  return name;
+}
+
+void set(Environment& environment, const std::string& key, const std::string& value) {
+  const auto found = std::ranges::find(environment, key, &Environment::value_type::first);
+  if (found == environment.end())
+    environment.emplace_back(key, value);
+  else
+    found->second = value;
+}
+
+void set_default(Environment& environment, const std::string& key, const std::string& value) {
+  if (std::ranges::find(environment, key, &Environment::value_type::first) == environment.end())
+    environment.emplace_back(key, value);
+}
+
+// GoCD's names for auto-registration of elastic agents; the image's entry script reads them.
+void add_registration(Environment& environment, const Agent& agent, const ClusterProfile& cluster,
+                      const AgentPlan& plan) {
+  set(environment, "GO_EA_SERVER_URL", cluster.go_server_url);
+  set(environment, "GO_EA_AUTO_REGISTER_KEY", plan.auto_register_key);
+  if (!agent.environment.empty()) set(environment, "GO_EA_AUTO_REGISTER_ENVIRONMENT", agent.environment);
+  set(environment, "GO_EA_AUTO_REGISTER_ELASTIC_AGENT_ID", agent.id);
+  set(environment, "GO_EA_AUTO_REGISTER_ELASTIC_PLUGIN_ID", plan.plugin_id);
+}
+
+json environment_of(const Agent& agent, const ClusterProfile& cluster, const AgentProfile& profile,
+                    const AgentPlan& plan) {
+  auto environment = merge_environment(cluster.environment, profile.environment);
+  add_registration(environment, agent, cluster, plan);
+  if (profile.access == DockerAccess::kTracked) {
+    set_default(environment, "DOCKER_HOST", "unix://" + std::string(kGatewayMount) + "/" + kSocket);
+    set_default(environment, "DOCKER_BUILDKIT", "0");  // docs/decisions/0006-no-buildkit-yet.md
+  }
+  auto lines = json::array();
+  for (const auto& [key, value] : environment) lines.push_back(key + "=" + value);
+  return lines;
+}
+
+json labels_of(const Agent& agent, const AgentProfile& profile, const AgentPlan& plan) {
+  auto labels = ownership_labels(plan.server_id, agent.id, Role::kAgent, Kind::kContainer, agent.id, "");
+  labels[label::kGocd] = agent.gocd;
+  labels[label::kJob] = agent.job.to_json();
+  labels[label::kCluster] = json{{"key", agent.cluster}}.dump();
+  labels[label::kProfile] = json{
+      {"image", profile.image},
+      {"access", to_string(profile.access)},
+      {"images", to_string(profile.images)},
+      {"max_belongings", profile.max_belongings},
+      {"keep_minutes", profile.keep_on_failure.count()},
+      {"environment",
+       agent.environment}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  return labels;
+}
+
+json binds_of(const AgentProfile& profile, const AgentPlan& plan) {
+  auto binds = json::array();
+  for (const auto& mount : profile.mounts)
+    binds.push_back(mount.source + ":" + mount.target + (mount.read_only ? ":ro" : ""));
+  for (const auto& volume : plan.volumes) binds.push_back(volume.name + ":" + volume.target);
+  // Read-only: a job that is root could put a socket of its own in the place of the gateway's.
+  if (profile.access == DockerAccess::kTracked) binds.push_back(plan.gateway_directory + ":" + kGatewayMount + ":ro");
+  if (profile.access == DockerAccess::kHost) binds.push_back(plan.host_socket + ":/var/run/docker.sock");
+  return binds;
+}
+
+json host_config(const AgentProfile& profile, const AgentPlan& plan) {
+  json host{{"Binds", binds_of(profile, plan)},
+            {"Privileged", profile.privileged || profile.access == DockerAccess::kDind}};
+  if (profile.max_memory_bytes > 0) host["Memory"] = profile.max_memory_bytes;
+  if (profile.reserved_memory_bytes > 0) host["MemoryReservation"] = profile.reserved_memory_bytes;
+  if (profile.cpus > 0) host["NanoCpus"] = static_cast<std::int64_t>(profile.cpus * 1e9);
+  if (!profile.extra_hosts.empty()) host["ExtraHosts"] = profile.extra_hosts;
+  if (!profile.networks.empty()) host["NetworkMode"] = profile.networks.front();
+  if (plan.group) host["GroupAdd"] = {std::to_string(*plan.group)};
+  return host;
+}
+
+std::string value_of(const Labels& labels, const char* key) {
+  const auto found = labels.find(key);
+  return found == labels.end() ? std::string() : found->second;
+}
+
+DockerAccess access_named(std::string_view text) {
+  for (const auto access : {DockerAccess::kNone, DockerAccess::kHost, DockerAccess::kDind})
+    if (text == to_string(access)) return access;
+  return DockerAccess::kTracked;
+}
+
+ImageMode images_named(std::string_view text) {
+  for (const auto mode : {ImageMode::kShared, ImageMode::kIsolated})
+    if (text == to_string(mode)) return mode;
+  return ImageMode::kClean;
+}
+
+// POSIX.1-1988 ustar; type '2' is a symbolic link, '5' a folder.
+std::string tar_entry(const std::string& name, char type, const std::string& link) {
+  std::array<char, 512> header{};
+  const auto put = [&](std::size_t at, const std::string& text) { std::memcpy(&header[at], text.data(), text.size()); };
+  put(0, name);
+  put(100, type == '5' ? "0000755" : "0000777");
+  put(108, "0000000");
+  put(116, "0000000");
+  put(124, "00000000000");
+  put(136, "00000000000");
+  put(148, "        ");
+  header[156] = type;
+  put(157, link);
+  put(257, "ustar");
+  put(263, "00");
+  unsigned sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  std::array<char, 8> digits{};
+  std::snprintf(digits.data(), digits.size(), "%06o", sum);
+  std::memcpy(&header[148], digits.data(), 7);
+  return {header.data(), header.size()};
+}
+
+bool sounds_secret(const std::string& key) {
+  const auto name = to_lower(key);
+  return std::ranges::any_of(std::array{"password", "passwd", "secret", "token", "key", "credential"},
+                             [&](const char* word) { return name.find(word) != std::string::npos; });
+}
+
+}  // namespace
+
+std::vector<AgentVolume> agent_volumes(const std::string& agent_id, const AgentProfile& profile,
+                                       const std::vector<std::string>& image_volumes) {
+  auto targets = image_volumes;
+  const std::string engine_root = "/var/lib/docker";
+  if (profile.access == DockerAccess::kDind && std::ranges::find(targets, engine_root) == targets.end())
+    targets.push_back(engine_root);
+  std::vector<AgentVolume> volumes;
+  for (const auto& target : targets)
+    if (!mounted_at(profile, target)) volumes.push_back({.name = agent_id + "-" + as_name(target), .target = target});
+  return volumes;
+}
+
+Labels volume_labels(const std::string& server_id, const std::string& agent_id, const AgentVolume& volume) {
+  return ownership_labels(server_id, agent_id, Role::kBelonging, Kind::kVolume, volume.name, volume.name);
+}
+
+json container_body(const Agent& agent, const ClusterProfile& cluster, const AgentProfile& profile,
+                    const AgentPlan& plan) {
+  json body{{"Image", profile.image},
+            {"Env", environment_of(agent, cluster, profile, plan)},
+            {"Labels", labels_of(agent, profile, plan)},
+            {"HostConfig", host_config(profile, plan)}};
+  if (!profile.command.empty()) body["Cmd"] = profile.command;
+  return body;
+}
+
+std::optional<AgentRecord> read_labels(const ContainerSummary& container) {
+  auto job = JobIdentifier::from_json(value_of(container.labels, label::kJob));
+  const auto cluster = json::parse(value_of(container.labels, label::kCluster), nullptr, false);
+  const auto profile = json::parse(value_of(container.labels, label::kProfile), nullptr, false);
+  if (!job || !cluster.is_object() || !profile.is_object()) return std::nullopt;
+  AgentRecord record;
+  record.profile = {.image = profile.value("image", container.image),
+                    .access = access_named(profile.value("access", "")),
+                    .images = images_named(profile.value("images", "")),
+                    .max_belongings = profile.value("max_belongings", 0U),
+                    .keep_on_failure = std::chrono::minutes(profile.value("keep_minutes", 0))};
+  record.agent = {.id = value_of(container.labels, label::kAgent),
+                  .gocd = value_of(container.labels, label::kGocd),
+                  .cluster = cluster.value("key", ""),
+                  .job = std::move(*job),
+                  .environment = profile.value("environment", ""),
+                  .created = container.created,
+                  .state_since = container.created,
+                  .container_id = container.id,
+                  .image = record.profile.image,
+                  .access = record.profile.access,
+                  .images = record.profile.images};
+  return record;
+}
+
+std::string socket_link_tar(const std::string& folder) {
+  std::string tar;
+  std::string path;
+  for (const auto& part : split(folder, '/')) {
+    if (part.empty()) continue;
+    path += part + "/";
+    tar += tar_entry(path, '5', "");
+  }
+  tar += tar_entry(path + kSocket, '2', std::string(kGatewayMount) + "/" + kSocket);
+  tar.append(1024, '\0');
+  return tar;
+}
+
+std::vector<std::string> secrets_of(const Environment& environment, const std::string& auto_register_key) {
+  std::vector<std::string> secrets{auto_register_key};
+  for (const auto& [key, value] : environment)
+    if (sounds_secret(key)) secrets.push_back(value);
+  return secrets;
+}
+
+}  // namespace ebbtide::plugin
