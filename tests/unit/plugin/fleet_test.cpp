@@ -1,0 +1,231 @@
+// The life of agents, whole: from create-agent to nothing left.
+#include "plugin/fleet.h"
+
+#include <gtest/gtest.h>
+
+#include "docker/ledger/labels.h"
+#include "tests/unit/plugin/fleet_harness.h"
+
+namespace ebbtide::plugin::test {
+namespace {
+
+TEST_F(FleetTest, AnAgentLivesForItsJobAndLeavesNothing) {
+  const auto id = running(1);
+  EXPECT_FALSE(assign(id, 2));
+  EXPECT_TRUE(assign(id, 1));
+  gocd->set(id, "Building", "Building");
+  ping();
+  ASSERT_TRUE(becomes(1, AgentState::kBuilding));
+  engine->add_container("job-db", ownership_labels("server-1", id, Role::kBelonging, Kind::kContainer, "job-db", "db"));
+  gocd->set(id, "Idle");
+  complete(id, 1);
+  ASSERT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+  EXPECT_TRUE(eventually([&] { return !gocd->knows(id); }));
+  EXPECT_TRUE(gocd->was_disabled(id));
+  EXPECT_FALSE(assign(id, 1));
+  const auto history = fleet->history(10);
+  ASSERT_EQ(history.size(), 1U);
+  EXPECT_EQ(history[0].agent_id, id);
+  EXPECT_EQ(history[0].cause, to_string(EndCause::kJobCompleted));
+  EXPECT_EQ(history[0].job.job_id, 1);
+}
+
+TEST_F(FleetTest, TheContainerIsMadeAsTheProfileAndGocdSay) {
+  profile["Environment"] = "A=b";
+  const auto id = running(1);
+  EXPECT_EQ(env_of(id, "GO_EA_SERVER_URL"), "http://gocd.example:8153/go");
+  EXPECT_EQ(env_of(id, "GO_EA_AUTO_REGISTER_KEY"), "key-of-registration");
+  EXPECT_EQ(env_of(id, "GO_EA_AUTO_REGISTER_ELASTIC_AGENT_ID"), id);
+  EXPECT_EQ(env_of(id, "A"), "b");
+  EXPECT_EQ(env_of(id, "DOCKER_HOST"), "unix:///run/ebbtide/docker.sock");
+  const auto body = engine->body_of(id);
+  const auto binds = body["HostConfig"]["Binds"].dump();
+  EXPECT_NE(binds.find(run_dir + "/agents/" + id + ":/run/ebbtide:ro"), std::string::npos) << binds;
+  EXPECT_NE(binds.find(id + "-go-working-dir:/go-working-dir"), std::string::npos) << binds;
+  EXPECT_EQ(body["Labels"].dump().find("key-of-registration"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(run_dir + "/agents/" + id + "/docker.sock"));
+}
+
+TEST_F(FleetTest, ARepeatedRequestMakesNoSecondAgent) {
+  const auto id = running(1);
+  create(1, "another-key");
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("asked again"); }));
+  EXPECT_EQ(fleet->agents().size(), 1U);
+  EXPECT_EQ(engine->container_names(), std::vector{id});
+}
+
+TEST_F(FleetTest, AtTheLimitJobsWaitInOrderAndAreTold) {
+  cluster["max_docker_containers"] = "1";
+  const auto first = running(1);
+  create(2);
+  create(3);
+  EXPECT_EQ(agent_of(2)->state, AgentState::kQueued);
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("position 2 of 2"); })) << gocd->console();
+  EXPECT_TRUE(eventually([&] { return gocd->health_has("at its limit: 1 of 1"); }));
+  complete(first, 1);
+  EXPECT_TRUE(becomes(2, AgentState::kRegistering));
+  EXPECT_EQ(agent_of(3)->state, AgentState::kQueued);
+  complete(agent_of(2)->id, 2);
+  EXPECT_TRUE(becomes(3, AgentState::kRegistering));
+  EXPECT_TRUE(eventually([&] { return !gocd->health_has("at its limit"); }));
+}
+
+TEST_F(FleetTest, AnEndedAgentInTheQueueIsGoneAtOnce) {
+  cluster["max_docker_containers"] = "1";
+  running(1);
+  create(2);
+  const auto waiting = agent_of(2)->id;
+  EXPECT_TRUE(fleet->end_agent(waiting));
+  EXPECT_TRUE(ends(waiting));
+  EXPECT_FALSE(engine->has_container(waiting));
+}
+
+TEST_F(FleetTest, AMissingImageIsPulledOnceForAllWhoWait) {
+  profile["Image"] = "ci/other:2";
+  engine->hold("pull_image");
+  create(1);
+  create(2);
+  engine->await_held("pull_image");
+  EXPECT_EQ(agent_of(1)->state, AgentState::kPulling);
+  engine->release("pull_image");
+  EXPECT_TRUE(becomes(1, AgentState::kRegistering));
+  EXPECT_TRUE(becomes(2, AgentState::kRegistering));
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("image pulled in"); }));
+}
+
+TEST_F(FleetTest, AFailedCreationIsUnwoundAndTold) {
+  engine->fail_next("start_container", Error::invalid("no such command"));
+  create(1);
+  EXPECT_TRUE(eventually([&] { return fleet->history(1).size() == 1; }));
+  EXPECT_TRUE(fleet->agents().empty());
+  EXPECT_EQ(engine->count(), 0U);
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("no such command"); }));
+  EXPECT_TRUE(eventually([&] { return gocd->health_has("no such command"); }));
+  create(1);
+  EXPECT_TRUE(becomes(1, AgentState::kRegistering));
+  EXPECT_TRUE(eventually([&] { return !gocd->health_has("no such command"); }));
+}
+
+TEST_F(FleetTest, AFailedPullIsTold) {
+  profile["Image"] = "ci/unknown:1";
+  engine->fail_next("pull_image", Error::not_found("manifest unknown"));
+  create(1);
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("manifest unknown"); }));
+  EXPECT_TRUE(eventually([&] { return fleet->agents().empty(); }));
+}
+
+TEST_F(FleetTest, AnInvalidProfileIsToldAndMakesNothing) {
+  profile["Image"] = "";
+  create(1);
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("elastic agent profile is not valid"); }));
+  EXPECT_TRUE(fleet->agents().empty());
+}
+
+TEST_F(FleetTest, ADeadContainersReasonIsKeptWithoutSecrets) {
+  engine->set_log("registering with key-of-registration\ncannot reach the server\n");
+  const auto id = running(1);
+  engine->die(id, 137, true);
+  ASSERT_TRUE(ends(id));
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("ended with code 137"); })) << gocd->console();
+  EXPECT_TRUE(gocd->console_has("cannot reach the server"));
+  EXPECT_FALSE(gocd->console_has("key-of-registration"));
+  const auto history = fleet->history(1);
+  ASSERT_EQ(history.size(), 1U);
+  EXPECT_EQ(history[0].exit_code, 137);
+  EXPECT_EQ(history[0].cause, to_string(EndCause::kContainerDied));
+  EXPECT_NE(history[0].last_log.find("cannot reach the server"), std::string::npos);
+  EXPECT_EQ(engine->count(), 0U);
+  EXPECT_FALSE(agent_of(1));  // no unused key: GoCD's next request brings the next agent
+}
+
+TEST_F(FleetTest, AnUnusedKeyBringsAnotherAgentAtOnce) {
+  const auto id = running(1);
+  create(1, "unused-key");
+  engine->die(id, 1);
+  ASSERT_TRUE(ends(id));
+  ASSERT_TRUE(becomes(1, AgentState::kRegistering));
+  const auto second = agent_of(1)->id;
+  EXPECT_NE(second, id);
+  EXPECT_EQ(env_of(second, "GO_EA_AUTO_REGISTER_KEY"), "unused-key");
+}
+
+TEST_F(FleetTest, AContainerRemovedBySomeoneElseIsAnEnd) {
+  const auto id = running(1);
+  ASSERT_TRUE(engine->remove_container(agent_of(1)->container_id));
+  EXPECT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+}
+
+TEST_F(FleetTest, AKeptFailureStaysUntilAnAdminEndsIt) {
+  profile["KeepOnFailure"] = "30";
+  const auto id = running(1);
+  engine->die(id, 1);
+  ASSERT_TRUE(eventually([&] { return agent_of(1)->phase.starts_with("kept"); }));
+  EXPECT_TRUE(engine->has_container(id));
+  EXPECT_EQ(fleet->clusters().at(0).agents, 0U);  // it holds no place
+  ASSERT_TRUE(fleet->end_agent(id));
+  EXPECT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+}
+
+TEST_F(FleetTest, WhatRefusesToGoIsTriedAgainAndShown) {
+  const auto id = running(1);
+  engine->fail_next("remove_container", Error::unavailable("device is busy"), 30);
+  complete(id, 1);
+  ASSERT_TRUE(eventually([&] {
+    const auto agent = agent_of(1);
+    return agent && agent->reap_tries > 0;
+  }));
+  EXPECT_NE(agent_of(1)->reap_left.at(0).find("device is busy"), std::string::npos);
+  EXPECT_TRUE(eventually([&] { return gocd->health_has("could not be removed wholly"); }));
+  EXPECT_TRUE(eventually([&] { return gocd->was_disabled(id); }));
+  for (int i = 0; i < 4 && fleet->agent(id); ++i) ends(id);
+  EXPECT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+}
+
+TEST_F(FleetTest, GocdsAbsenceDelaysNoRemoval) {
+  const auto id = idle(1);
+  gocd.reset();
+  complete(id, 1);
+  ASSERT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+  const auto waiting = fleet->channel(kGocd).state();
+  EXPECT_FALSE(waiting.connected);
+  EXPECT_GE(waiting.waiting, 2U);
+  gocd = std::make_unique<ScriptedGocd>(fleet->channel(kGocd));
+  EXPECT_TRUE(eventually([&] { return gocd->was_disabled(id); }));
+}
+
+TEST_F(FleetTest, NoDockerAccessMeansNoGateway) {
+  profile["DockerAccess"] = "none";
+  const auto id = running(1);
+  EXPECT_EQ(env_of(id, "DOCKER_HOST"), "");
+  EXPECT_FALSE(std::filesystem::exists(run_dir + "/agents/" + id));
+  complete(id, 1);
+  EXPECT_TRUE(ends(id));
+}
+
+TEST_F(FleetTest, TheRawSocketIsMarkedAsUnsafe) {
+  profile["DockerAccess"] = "host";
+  const auto id = running(1);
+  EXPECT_NE(engine->body_of(id)["HostConfig"]["Binds"].dump().find("/fake/docker.sock:/var/run/docker.sock"),
+            std::string::npos);
+  EXPECT_TRUE(eventually([&] { return gocd->health_has("raw Docker socket"); }));
+  EXPECT_TRUE(gocd->console_has("raw Docker socket"));
+}
+
+TEST_F(FleetTest, AnEngineOfItsOwnIsPrivilegedAndTracked) {
+  profile["DockerAccess"] = "dind";
+  const auto id = running(1);
+  EXPECT_TRUE(engine->body_of(id)["HostConfig"]["Privileged"]);
+  EXPECT_NE(engine->body_of(id)["HostConfig"]["Binds"].dump().find(id + "-var-lib-docker:/var/lib/docker"),
+            std::string::npos);
+  complete(id, 1);
+  EXPECT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+}
+
+}  // namespace
+}  // namespace ebbtide::plugin::test
