@@ -17,7 +17,6 @@ struct PluginAnswer {
 
 class Contract {
  public:
-  // resources: how a file of plugin/resources is read ("icon.svg"); they are compiled in (resources.h).
   // page_url: the address of the status page for links in reports; may be empty.
   Contract(Fleet& fleet, std::string page_url);
 
@@ -26,6 +25,11 @@ class Contract {
   PluginAnswer handle(const std::string& gocd, std::string_view name, std::string_view body);
 
  private:
+  PluginAnswer act(const std::string& gocd, std::string_view name, std::string_view body);
+  PluginAnswer report(const std::string& gocd, std::string_view name, std::string_view body) const;
+  std::vector<ClusterView> clusters_of(const std::string& gocd) const;
+  std::optional<AgentView> find_agent(const std::string& gocd, const AgentReport& message) const;
+
   Fleet& fleet_;
   std::string page_url_;
 };
