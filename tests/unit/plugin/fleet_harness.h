@@ -233,7 +233,8 @@ class FleetTest : public testing::Test {
     EXPECT_TRUE(eventually([&] { return gocd->lists() > before; }));
   }
   std::string env_of(const std::string& container, const std::string& key) const {
-    for (const auto& line : engine->body_of(container)["Env"])
+    const auto body = engine->body_of(container);
+    for (const auto& line : body["Env"])
       if (line.get<std::string>().starts_with(key + "=")) return line.get<std::string>().substr(key.size() + 1);
     return {};
   }
