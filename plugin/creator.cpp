@@ -7,6 +7,7 @@
 
 #include "docker/base/log.h"
 #include "docker/base/secret.h"
+#include "plugin/registry_config.h"
 
 namespace ebbtide::plugin {
 namespace {
@@ -30,9 +31,9 @@ std::optional<unsigned> group_of(const std::string& socket) {
   return status.st_gid;
 }
 
-std::optional<RegistryLogin> login_of(const ClusterProfile& profile) {
-  if (!profile.registry_enabled || !profile.registry_custom) return std::nullopt;
-  return profile.registry;
+std::optional<RegistryLogin> login_of(const ClusterProfile& profile, const std::string& image) {
+  if (!profile.registry_enabled) return std::nullopt;
+  return profile.registry_custom ? profile.registry : login_from_config(docker_config_path(), image);
 }
 
 }  // namespace
@@ -43,52 +44,51 @@ Creator::Creator(FleetCore& core, Terminator& terminator) : core_(core), termina
 
 void Creator::request(const std::shared_ptr<Cluster>& cluster, const AgentProfile& profile,
                       const CreateAgent& request) {
-  if (repeats(*cluster, request)) return;
+  auto entry = new_entry(*cluster, profile, request);
+  auto id = entry.agent.id;
+  const auto accepted = "agent " + id + " accepted (image " + entry.agent.image + ")";
+  std::string repeated;
+  {
+    const std::scoped_lock lock(core_.mutex);
+    if (auto* known = agent_for(entry.agent)) {
+      known->agent.last_create_request = core_.now();
+      known->newer = {request, core_.now()};
+      id = known->agent.id;
+      repeated = "GoCD asked again: agent " + id + " is " + std::string(to_string(known->agent.state)) + " already";
+    } else {
+      entry.sequence = ++core_.sequence;
+      core_.agents.emplace(id, std::move(entry));
+    }
+  }
+  log_info("create-agent", {{"agent", id}, {"job", request.job.text()}, {"image", profile.image}});
+  core_.say(cluster->gocd(), request.job, repeated.empty() ? accepted : repeated);
+  admit(cluster->key());
+  tell_place(*cluster, id);
+}
+
+AgentEntry Creator::new_entry(const Cluster& cluster, const AgentProfile& profile, const CreateAgent& request) const {
   AgentEntry entry{.profile = profile, .request = request};
   Agent& agent = entry.agent;
   agent.id = "ebbtide-" + random_hex(6);
-  agent.gocd = cluster->gocd();
-  agent.cluster = cluster->key();
+  agent.gocd = cluster.gocd();
+  agent.cluster = cluster.key();
   agent.job = request.job;
   agent.environment = request.environment;
   agent.created = agent.state_since = agent.last_create_request = core_.now();
   agent.image = profile.image;
   agent.access = profile.access;
   agent.images = profile.images;
-  entry.secrets =
-      secrets_of(merge_environment(cluster->profile().environment, profile.environment), request.auto_register_key);
-  const auto id = agent.id;
-  const auto accepted = "agent " + id + " accepted (image " + agent.image + ")";
-  {
-    const std::scoped_lock lock(core_.mutex);
-    entry.sequence = ++core_.sequence;
-    core_.agents.emplace(id, std::move(entry));
-  }
-  log_info("agent accepted", {{"agent", id}, {"job", request.job.text()}, {"image", profile.image}});
-  core_.say(cluster->gocd(), request.job, accepted);
-  admit(cluster->key());
-  tell_place(*cluster, id);
+  const auto environment = merge_environment(cluster.profile().environment, profile.environment);
+  entry.secrets = secrets_of(environment, request.auto_register_key);
+  return entry;
 }
 
-// GoCD asks again every two minutes while a job waits, each time with a new key.
-bool Creator::repeats(const Cluster& cluster, const CreateAgent& request) {
-  std::string id;
-  std::string state;
-  {
-    const std::scoped_lock lock(core_.mutex);
-    for (auto& [known, entry] : core_.agents) {
-      Agent& agent = entry.agent;
-      if (!entry.lives() || agent.gocd != cluster.gocd() || agent.job.job_id != request.job.job_id) continue;
-      agent.last_create_request = core_.now();
-      entry.newer = {request, core_.now()};
-      id = known;
-      state = to_string(agent.state);
-    }
-  }
-  if (id.empty()) return false;
-  core_.say(cluster.gocd(), request.job, "GoCD asked again: agent " + id + " is " + state + " already");
-  tell_place(cluster, id);
-  return true;
+// The one that the job has already: GoCD asks again every two minutes while a job waits, each time with a new key. The
+// lock is held.
+AgentEntry* Creator::agent_for(const Agent& wanted) {
+  for (auto& [id, entry] : core_.agents)
+    if (entry.lives() && entry.agent.gocd == wanted.gocd && entry.agent.job.job_id == wanted.job.job_id) return &entry;
+  return nullptr;
 }
 
 void Creator::tell_place(const Cluster& cluster, const std::string& id) {
@@ -170,7 +170,7 @@ void Creator::pull(const std::string& id) {
   core_.say(entry->agent, "pulling image " + entry->agent.image);
   core_.set_phase(id, "pulling " + entry->agent.image);
   const auto began = core_.now();
-  cluster->puller().pull(cluster->engine(), entry->agent.image, login_of(cluster->profile()),
+  cluster->puller().pull(cluster->engine(), entry->agent.image, login_of(cluster->profile(), entry->agent.image),
                          {.progress = [this, id](const PullProgress& progress) { tell_progress(id, progress); },
                           .done = [this, id, began](const Result<void>& result) { pulled(id, result, began); }});
 }
@@ -226,6 +226,7 @@ Result<void> Creator::make(Cluster& cluster, const AgentEntry& entry) {
   const auto container = make_container(cluster, entry, *planned);
   if (!container) return fail(container.error().within("create container " + id));
   core_.with(id, [&](AgentEntry& known) { known.agent.container_id = *container; });
+  claim(cluster, entry.agent, *container);
 
   const auto& networks = entry.profile.networks;
   for (std::size_t i = 1; i < networks.size(); ++i)
@@ -275,6 +276,19 @@ Result<std::string> Creator::make_container(Cluster& cluster, const AgentEntry& 
   // Of a try that the engine's absence cut short.
   if (const auto removed = engine.remove_container(entry.agent.id); !removed) return fail(removed.error());
   return engine.create_container(entry.agent.id, body);
+}
+
+// Without waiting for the event: a listing that lacks it would look like its end.
+void Creator::claim(Cluster& cluster, const Agent& agent, const std::string& container) {
+  cluster.watch().ledger().claim({.kind = Kind::kContainer,
+                                  .id = container,
+                                  .name = agent.id,
+                                  .real_name = agent.id,
+                                  .owner = agent.id,
+                                  .role = Role::kAgent,
+                                  .image = agent.image,
+                                  .state = "created",
+                                  .created = core_.now()});
 }
 
 // For clients that look where Docker's socket always is. /var/run is a link to /run in most images, which the engine

@@ -25,7 +25,8 @@ class Creator {
   Result<void> open_gateway(Cluster& cluster, const AgentEntry& entry);
 
  private:
-  bool repeats(const Cluster& cluster, const CreateAgent& request);
+  AgentEntry new_entry(const Cluster& cluster, const AgentProfile& profile, const CreateAgent& request) const;
+  AgentEntry* agent_for(const Agent& wanted);
   void tell_place(const Cluster& cluster, const std::string& id);
   void find_image(const std::string& id);
   void pull(const std::string& id);
@@ -35,6 +36,7 @@ class Creator {
   Result<void> make(Cluster& cluster, const AgentEntry& entry);
   Result<AgentPlan> plan(Cluster& cluster, const AgentEntry& entry);
   Result<std::string> make_container(Cluster& cluster, const AgentEntry& entry, const AgentPlan& plan);
+  void claim(Cluster& cluster, const Agent& agent, const std::string& container);
   void link_socket(Cluster& cluster, const AgentEntry& entry, const std::string& container);
   void started(const std::string& id);
   // Tries again when the engine is back, or gives up.

@@ -82,9 +82,8 @@ class Fleet::Impl {
       if (agent.cluster != key) return;
       const bool waits = agent.state == AgentState::kRegistering || agent.state == AgentState::kIdle;
       assign = waits && agent.job.job_id == request.job.job_id;
-      // It asked GoCD for work: so it is registered.
+      // It asked GoCD for work: so it is registered, as the next list will show.
       if (agent.state == AgentState::kRegistering) core_.move(entry, AgentState::kIdle);
-      if (!agent.registered) agent.registered = core_.now();
       if (assign) agent.phase = "given its job";
     });
     if (assign) core_.upkeep.submit_after(kLookAfterAssignment, [this, gocd] { begin_round(gocd); });
@@ -210,7 +209,10 @@ class Fleet::Impl {
     const auto [cluster, is_new] = core_.upsert(gocd, profile);
     core_.channel(gocd);
     core_.cluster_store.save({.key = cluster->key(), .gocd = gocd, .properties = properties});
-    if (!is_new) return cluster;
+    if (!is_new) {
+      creator_.admit(cluster->key());  // its limit may be higher now
+      return cluster;
+    }
     log_info("cluster", {{"cluster", cluster->key()}});
     // The observers run on the watch's threads: they must hold no cluster, for its end waits for these threads.
     const auto key = cluster->key();

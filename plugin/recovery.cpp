@@ -26,6 +26,7 @@ void Recovery::run(const std::string& cluster_key) {
     return;
   }
   cluster->taken_up = true;
+  end_vanished(*cluster);
   remove_leftovers(*cluster);
   creator_.admit(cluster_key);
   core_.refresh_health(cluster->gocd());
@@ -75,6 +76,20 @@ void Recovery::adopt(Cluster& cluster, const ContainerSummary& container) {
   if (entry.agent.access != DockerAccess::kTracked) return;
   if (const auto opened = creator_.open_gateway(cluster, entry); !opened)
     log_error("a gateway could not be opened again", {{"agent", id}, {"error", opened.error().message}});
+}
+
+// Agents whose container came and went while no events did.
+void Recovery::end_vanished(Cluster& cluster) {
+  std::vector<Agent> running;
+  {
+    const std::scoped_lock lock(core_.mutex);
+    for (const auto& [id, entry] : core_.agents)
+      if (entry.agent.cluster == cluster.key() && entry.started && entry.lives() && !entry.creating)
+        running.push_back(entry.agent);
+  }
+  for (const auto& agent : running)
+    if (!cluster.watch().ledger().find(Kind::kContainer, agent.container_id))
+      terminator_.died({.owner = agent.id, .container_id = agent.container_id, .removed = true});
 }
 
 // After new certificates: the agents are known, the gateways are new.

@@ -21,6 +21,7 @@ class Recovery {
  private:
   Result<void> take_up(Cluster& cluster);
   bool knows_all_agents(Cluster& cluster) const;
+  void end_vanished(Cluster& cluster);
   void adopt(Cluster& cluster, const ContainerSummary& container);
   void reopen_gateways(Cluster& cluster);
   void remove_leftovers(Cluster& cluster);

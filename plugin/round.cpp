@@ -83,7 +83,7 @@ std::optional<EndCause> Round::cause_to_end(const AgentEntry& entry, const Liste
   if (!cluster || !entry.lives()) return std::nullopt;
   const auto found = listed.find(agent.id);
   const auto status = found == listed.end() ? std::nullopt : std::optional(found->second);
-  if (cluster->draining && (!status || status->agent_state != "Building")) return EndCause::kClusterRemoved;
+  if (cluster->draining && (!status || status->agent_state == "Idle")) return EndCause::kClusterRemoved;
   // While the engine is away, nothing is destroyed.
   if (!cluster->watch().ready()) return std::nullopt;
   auto timings = core_.settings.timings;

@@ -19,7 +19,7 @@ constexpr seconds kCancelledLimit{2};
 constexpr std::chrono::minutes kKeyLife{30};  // of an auto-register key, by GoCD
 constexpr int kLogLines = 20;
 constexpr milliseconds kFirstRetry{1000};
-constexpr milliseconds kLastRetry{5 * 60 * 1000};
+constexpr milliseconds kLastRetry{60'000};
 
 // Decided from a list that is a moment old: work may have been assigned since.
 bool needs_confirmation(EndCause cause) {
@@ -158,7 +158,8 @@ void Terminator::try_again_with_newer_key(const AgentEntry& entry) {
   recreate_(entry.agent.gocd, entry.newer->first);
 }
 
-// How long its container stays: for a look at what failed, or for the cancel task of a cancelled job.
+// How long its container stays: for a look at what failed, or for the cancel task of a cancelled job. Only a dead
+// container counts as failure: job-completion doesn't tell how the job went.
 milliseconds Terminator::grace(const AgentEntry& entry) {
   const Agent& agent = entry.agent;
   if (agent.end_cause == EndCause::kContainerDied && entry.profile.keep_on_failure.count() > 0 && !entry.removed) {
