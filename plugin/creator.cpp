@@ -112,7 +112,7 @@ void Creator::tell_place(const Cluster& cluster, const std::string& id) {
   }
   const auto limit = cluster.profile().max_agents;
   const auto position = "position " + std::to_string(ahead + 1) + " of " + std::to_string(waiting);
-  if (!cluster.watch().state().connected)
+  if (!cluster.watch().state().error.empty())
     core_.say(cluster.gocd(), job, "queued: the engine does not answer; " + position);
   else if (limit > 0 && agents >= limit)
     core_.say(cluster.gocd(), job,

@@ -142,6 +142,7 @@ Channel& FleetCore::channel(const std::string& gocd) {
 void FleetCore::note(const std::string& gocd, const std::string& key, Channel::HealthMessage message) {
   {
     const std::scoped_lock lock(mutex);
+    std::erase_if(notes, [&](const auto& old) { return now() - old.second.since >= kNoteAge; });
     notes[key] = {.gocd = gocd, .message = std::move(message), .since = now()};
   }
   refresh_health(gocd);

@@ -55,8 +55,11 @@ bool Recovery::knows_all_agents(Cluster& cluster) const {
 
 void Recovery::adopt(Cluster& cluster, const ContainerSummary& container) {
   auto record = read_labels(container);
-  // Labels that can't be read, or another cluster's agent: two profiles may name one engine by two addresses.
-  if (!record) return;
+  if (!record) {
+    log_warning("an agent's labels can't be read; it is left alone", {{"container", container.name}});
+    return;
+  }
+  // Another cluster's: two profiles may name one engine by two addresses.
   if (record->agent.cluster != cluster.key() && core_.cluster(record->agent.cluster)) return;
   AgentEntry entry{.agent = std::move(record->agent), .profile = std::move(record->profile)};
   entry.started = entry.touched_engine = true;
