@@ -321,6 +321,7 @@ void Creator::started(const std::string& id) {
   });
   if (ends) return terminator_.proceed(id);
   if (!agent) return;
+  log_info("agent started", {{"agent", id}, {"container", agent->container_id}});
   core_.say(*agent, "container " + id + " (" + agent->container_id.substr(0, 12) + ") started; it registers now");
   core_.clear_note(image_note(*agent));
   core_.refresh_health(agent->gocd);

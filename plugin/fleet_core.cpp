@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "docker/base/log.h"
 #include "plugin/console.h"
 #include "plugin/health.h"
 
@@ -14,6 +13,8 @@ constexpr unsigned kUpkeepWorkers = 3;
 constexpr std::chrono::minutes kNoteAge{30};
 
 }  // namespace
+
+std::string registration_note(const Agent& agent) { return "register " + agent.cluster + " " + agent.image; }
 
 bool AgentEntry::holds_place() const {
   if (kept || agent.state == AgentState::kQueued || agent.state == AgentState::kGone) return false;
@@ -53,10 +54,6 @@ bool FleetCore::with(const std::string& id, const std::function<void(AgentEntry&
 bool FleetCore::move(AgentEntry& entry, AgentState to) {
   Agent& agent = entry.agent;
   if (!may_become(agent.state, to)) return false;
-  log_info("agent", {{"agent", agent.id},
-                     {"job", agent.job.text()},
-                     {"from", std::string(to_string(agent.state))},
-                     {"to", std::string(to_string(to))}});
   agent.state = to;
   agent.state_since = now();
   agent.phase.clear();

@@ -49,6 +49,9 @@ struct Note {
   TimePoint since{};
 };
 
+// The key of the note that agents of this image don't register.
+std::string registration_note(const Agent& agent);
+
 class FleetCore {
  public:
   FleetCore(FleetSettings settings_, std::shared_ptr<Database> database_, std::shared_ptr<Clock> clock_,

@@ -67,7 +67,8 @@ void Recovery::adopt(Cluster& cluster, const ContainerSummary& container) {
   entry.agent.last_create_request = core_.now();
   const bool alive = is_alive(container.state);
   entry.agent.state = alive ? AgentState::kRegistering : AgentState::kTerminating;
-  if (!alive) entry.agent.end_cause = EndCause::kContainerDied;
+  const bool half_made = container.state == "created";
+  if (!alive) entry.agent.end_cause = half_made ? EndCause::kCreateFailed : EndCause::kContainerDied;
   const auto id = entry.agent.id;
   {
     const std::scoped_lock lock(core_.mutex);

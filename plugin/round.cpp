@@ -51,7 +51,8 @@ void Round::take_over(const std::string& gocd, const Listed& listed) {
   for (const auto& entry : registered) {
     const Agent& agent = entry.agent;
     const auto took = std::chrono::duration_cast<std::chrono::seconds>(core_.now() - agent.created);
-    core_.clear_note("register " + agent.cluster + " " + agent.image);
+    core_.clear_note(registration_note(agent));
+    log_info("agent registered", {{"agent", agent.id}, {"seconds", std::to_string(took.count())}});
     // One that was taken up after a restart registered long ago.
     if (!entry.request.auto_register_key.empty())
       core_.say(agent, "agent " + agent.id + " registered after " + std::to_string(took.count()) + " s");

@@ -27,8 +27,6 @@ bool needs_confirmation(EndCause cause) {
          cause == EndCause::kClusterRemoved;
 }
 
-std::string image_note(const Agent& agent) { return "register " + agent.cluster + " " + agent.image; }
-
 }  // namespace
 
 Terminator::Terminator(FleetCore& core, Recreate recreate) : core_(core), recreate_(std::move(recreate)) {}
@@ -147,7 +145,7 @@ void Terminator::tell_never_registered(const AgentEntry& entry) {
   const auto last_line = agent.last_log.substr(agent.last_log.rfind('\n') + 1);
   core_.say(agent, "agent " + agent.id + " never registered. Its last lines:\n" + agent.last_log);
   core_.note(
-      agent.gocd, image_note(agent),
+      agent.gocd, registration_note(agent),
       {.type = "error",
        .message = "Agents of " + agent.image + " don't register with GoCD in time. The last said: " + last_line});
 }

@@ -149,6 +149,18 @@ TEST_F(FleetTest, WhatDiedWhileTheServerWasAwayIsReaped) {
   EXPECT_EQ(fleet->history(1).at(0).exit_code, 3);
 }
 
+TEST_F(FleetTest, AnAgentThatACrashLeftHalfMadeIsRemoved) {
+  const auto id = running(1);
+  const auto labels = engine->body_of(id)["Labels"].get<Labels>();
+  stop();
+  ASSERT_TRUE(engine->remove_container(id));
+  engine->add_container(id, labels, "created");
+  restart();
+  EXPECT_TRUE(eventually([&] { return !fleet->history(1).empty(); }));
+  EXPECT_EQ(fleet->history(1).at(0).cause, to_string(EndCause::kCreateFailed));
+  EXPECT_EQ(engine->count(), 0U);
+}
+
 TEST_F(FleetTest, ForeignContainersAreLeftAlone) {
   engine->add_container("someone-else", {});
   engine->add_container(

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "docker/ledger/labels.h"
 #include "tests/unit/plugin/fleet_harness.h"
 
@@ -79,6 +81,42 @@ TEST_F(FleetTest, AnEndedAgentInTheQueueIsGoneAtOnce) {
   EXPECT_TRUE(fleet->end_agent(waiting));
   EXPECT_TRUE(ends(waiting));
   EXPECT_FALSE(engine->has_container(waiting));
+}
+
+TEST_F(FleetTest, AnAgentEndedWhileItIsMadeLeavesNothing) {
+  engine->hold("create_container");
+  create(1);
+  engine->await_held("create_container");
+  const auto id = agent_of(1)->id;
+  ASSERT_TRUE(fleet->end_agent(id));
+  EXPECT_EQ(agent_of(1)->state, AgentState::kTerminating);
+  engine->release("create_container");
+  ASSERT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+  const auto calls = engine->calls();
+  EXPECT_TRUE(std::ranges::none_of(calls, [](const auto& call) { return call.starts_with("start_container"); }));
+}
+
+TEST_F(FleetTest, ManyAtOnceKeepTheLimitAndLeaveNothing) {
+  cluster["max_docker_containers"] = "4";
+  constexpr int kJobs = 24;
+  std::vector<std::jthread> threads;
+  for (int thread = 0; thread < 4; ++thread)
+    threads.emplace_back([this] {
+      for (int id = 1; id <= kJobs; ++id) create(id);  // each job is asked for four times
+    });
+  threads.clear();
+  std::size_t most = 0;
+  const auto done = [&] {
+    most = std::max(most, fleet->clusters().at(0).agents);
+    for (const auto& view : fleet->agents())
+      if (view.agent.state == AgentState::kRegistering) complete(view.agent.id, view.agent.job.job_id);
+    return fleet->agents().empty();
+  };
+  EXPECT_TRUE(eventually(done));
+  EXPECT_LE(most, 4U);
+  EXPECT_EQ(fleet->history(100).size(), static_cast<std::size_t>(kJobs));
+  EXPECT_EQ(engine->count(), 0U);
 }
 
 TEST_F(FleetTest, AMissingImageIsPulledOnceForAllWhoWait) {
