@@ -1,0 +1,61 @@
+// HttpServer: HTTP/1.1 for plugin requests and pages, a thin wrap of cpp-httplib, whose types stay in http_server.cpp.
+// Its weaknesses are fenced here: bodies are limited, the peer's address is the socket's, no files are served, and
+// headers that could shadow its own are refused. It belongs on loopback or a private network, or behind a TLS proxy.
+//
+// Handlers run on its threads, many at once. A handler that throws is a fault of ours: 500, logged.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "docker/base/result.h"
+
+namespace ebbtide::api {
+
+struct HttpRequest {
+  std::string method;
+  std::string path;  // decoded
+  std::map<std::string, std::string> query;
+  std::map<std::string, std::string> headers;  // names in lower case; the last of each
+  std::string body;
+  std::string peer;  // address
+
+  std::string header(const std::string& lower_case_name) const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::map<std::string, std::string> headers;
+  // If set, the body is a stream: called for each next piece, until it returns false or the client has gone. It may
+  // block for some seconds. An empty piece is not sent.
+  std::function<bool(std::string& piece)> stream;
+  // Called once when a stream has ended, for whatever reason.
+  std::function<void()> stream_ended;
+};
+
+class HttpServer {
+ public:
+  using Handler = std::function<HttpResponse(const HttpRequest&)>;
+
+  HttpServer(unsigned threads, Handler handler);
+  ~HttpServer();  // stop()
+
+  // Binds and serves; port 0 takes a free one. kUnavailable if the address can't be had.
+  Result<void> start(const std::string& host, std::uint16_t port);
+  std::uint16_t port() const;
+  // Streams see their next piece refused; returns when no handler runs any more.
+  void stop();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ebbtide::api

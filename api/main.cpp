@@ -1,0 +1,91 @@
+// ebbtide: what was said on the command line, then the command.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "api/commands.h"
+#include "api/process.h"
+
+namespace {
+
+using namespace ebbtide;
+using namespace ebbtide::api;
+
+struct Command {
+  const char* name;
+  const char* help;
+  unsigned settings;
+  int (*run)(const Settings&);
+};
+
+constexpr Command kCommands[] = {
+    {"serve", "the server: GoCD's elastic agents on Docker", kServe, serve},
+    {"gateway", "one gateway alone, for one owner, with no GoCD", kGateway, run_gateway},
+    {"reap", "find and remove what owners that no longer exist left on an engine", kReap, run_reap},
+    {"check-config", "check and show the settings of serve", kServe, check_config},
+};
+
+std::optional<std::string> environment(const std::string& variable) {
+  const char* value = std::getenv(variable.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+std::string help_of(const Setting& setting) {
+  std::string help(setting.help);
+  if (!setting.otherwise.empty()) help += " [" + std::string(setting.otherwise) + "]";
+  return help + " (" + variable_of(setting) + ")";
+}
+
+// What one command's flags said. Values stay texts: Settings checks them all in one way, wherever they come from.
+struct Said {
+  CLI::App* app = nullptr;
+  std::string file;
+  Settings::Given given;
+};
+
+void add_flags(Said& said, unsigned command) {
+  said.app->add_option("--config", said.file, "a TOML file of settings [/etc/ebbtide/ebbtide.toml, if it is there]");
+  for (const auto& setting : all_settings()) {
+    if (!(setting.commands & command)) continue;
+    const auto keep = [&said, name = std::string(setting.name)](const std::string& value) { said.given[name] = value; };
+    if (setting.type == SettingType::kFlag)
+      said.app->add_flag_function(
+          flag_of(setting), [keep](std::int64_t) { keep("true"); }, help_of(setting));
+    else
+      said.app->add_option_function<std::string>(flag_of(setting), keep, help_of(setting));
+  }
+}
+
+int run(const Command& command, const Said& said) {
+  const auto settings = Settings::gather(command.settings, said.given, environment, said.file);
+  if (!settings) return complain(settings.error(), kWrongSettings);
+  if (const auto configured = configure_log(*settings); !configured)
+    return complain(configured.error(), kWrongSettings);
+  return command.run(*settings);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Ebbtide: GoCD elastic agents on Docker that leave nothing behind.", "ebbtide");
+  app.require_subcommand(1);
+  app.footer("Settings: flags over EBBTIDE_… variables over the TOML file. `ebbtide serve --help` lists them.");
+  std::vector<Said> said(std::size(kCommands));
+  for (std::size_t i = 0; i < std::size(kCommands); ++i) {
+    said[i].app = app.add_subcommand(kCommands[i].name, kCommands[i].help);
+    add_flags(said[i], kCommands[i].settings);
+  }
+  const auto* version = app.add_subcommand("version", "print the version");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kWrongSettings;
+  }
+  if (version->parsed()) {
+    std::puts("ebbtide " EBBTIDE_VERSION);
+    return kDone;
+  }
+  for (std::size_t i = 0; i < std::size(kCommands); ++i)
+    if (said[i].app->parsed()) return run(kCommands[i], said[i]);
+  return kWrongSettings;
+}

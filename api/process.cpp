@@ -1,0 +1,105 @@
+#include "api/process.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "docker/base/log.h"
+#include "docker/base/text.h"
+
+namespace ebbtide::api {
+
+StopSignals::StopSignals() {
+  sigemptyset(&signals_);
+  sigaddset(&signals_, SIGTERM);
+  sigaddset(&signals_, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void StopSignals::wait() {
+  int signal = 0;
+  sigwait(&signals_, &signal);
+}
+
+Result<void> configure_log(const Settings& settings) {
+  const auto format = settings.text("log_format");
+  const auto level = settings.text("log_level");
+  if (format != "text" && format != "json")
+    return fail(Error::invalid("log_format (" + settings.origin("log_format") + ") must be text or json"));
+  constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"debug", LogLevel::kDebug},
+                                                               {"info", LogLevel::kInfo},
+                                                               {"warning", LogLevel::kWarning},
+                                                               {"error", LogLevel::kError}};
+  for (const auto& [name, value] : kLevels)
+    if (level == name) {
+      ebbtide::configure_log(format == "json" ? LogFormat::kJson : LogFormat::kText, value);
+      return {};
+    }
+  return fail(Error::invalid("log_level (" + settings.origin("log_level") + ") must be debug, info, warning or error"));
+}
+
+bool HostAndPort::is_loopback() const { return host.starts_with("127.") || host == "localhost" || host == "::1"; }
+
+Result<HostAndPort> parse_listen(const Settings& settings) {
+  const auto text = settings.text("listen");
+  const auto colon = text.rfind(':');
+  const auto port = colon == std::string::npos ? std::nullopt : parse_number(text.substr(colon + 1));
+  auto host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (!port || *port > 65535 || host.empty())
+    return fail(Error::invalid("listen (" + settings.origin("listen") +
+                               ") must be an address and a port, as 127.0.0.1:8160; it is " + text));
+  return HostAndPort{host, static_cast<std::uint16_t>(*port)};
+}
+
+Result<void> make_folder(const std::string& path, const std::string& setting) {
+  try {
+    std::filesystem::create_directories(path);
+    std::filesystem::permissions(path, std::filesystem::perms(0700));
+    return {};
+  } catch (const std::exception& error) {
+    return fail(
+        Error::unavailable("can't make the folder " + path + ": " + error.what() + ". Choose another with " + setting));
+  }
+}
+
+Result<UniqueFd> lock_file(const std::string& path) {
+  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) return fail(Error::unavailable("can't open " + path));
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(Error::conflict("another ebbtide holds " + path + ": stop it, or choose another state_dir"));
+  return file;
+}
+
+bool is_locked(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  return file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0;
+}
+
+Result<State> open_state(const Settings& settings) {
+  const auto folder = settings.text("state_dir");
+  if (const auto made = make_folder(folder, "--state-dir"); !made) return fail(made.error());
+  auto database = Database::open(folder + "/ebbtide.db");
+  if (!database) return fail(database.error());
+  State state{.database = *database, .store = std::make_shared<Store>(*database), .server_id = {}};
+  state.server_id = settings.text("server_id");
+  if (!state.server_id.empty()) return state;
+  const auto kept = state.store->server_id();
+  if (!kept) return fail(kept.error());
+  state.server_id = *kept;
+  return state;
+}
+
+std::string owner_lock(const Settings& settings, const std::string& owner) {
+  return settings.text("state_dir") + "/owners/" + percent_encode(owner) + ".lock";
+}
+
+int complain(const Error& error, int exit_code) {
+  std::fprintf(stderr, "ebbtide: %s\n", error.message.c_str());
+  return exit_code;
+}
+
+}  // namespace ebbtide::api
