@@ -18,6 +18,7 @@ constexpr seconds kGocdLimit{10};  // for an answer that an end waits for
 constexpr seconds kCancelledLimit{2};
 constexpr std::chrono::minutes kKeyLife{30};  // of an auto-register key, by GoCD
 constexpr int kLogLines = 20;
+constexpr std::size_t kLogBytes = 8 * 1024;  // of these lines, the last
 constexpr milliseconds kFirstRetry{1000};
 constexpr milliseconds kLastRetry{60'000};
 
@@ -26,6 +27,8 @@ bool needs_confirmation(EndCause cause) {
   return cause == EndCause::kNotNeeded || cause == EndCause::kLost || cause == EndCause::kNeverRegistered ||
          cause == EndCause::kClusterRemoved;
 }
+
+std::string tail(std::string text) { return text.size() <= kLogBytes ? text : text.substr(text.size() - kLogBytes); }
 
 }  // namespace
 
@@ -121,7 +124,7 @@ Agent Terminator::last_words(const AgentEntry& entry) {
     agent.oom_killed = agent.oom_killed || detail->oom_killed;
   }
   if (const auto text = cluster->engine().container_log(agent.container_id, kLogLines))
-    agent.last_log = without_secrets(std::string(trim(*text)), entry.secrets);
+    agent.last_log = tail(without_secrets(std::string(trim(*text)), entry.secrets));
   core_.with(agent.id, [&](AgentEntry& known) {
     known.agent.exit_code = agent.exit_code;
     known.agent.oom_killed = agent.oom_killed;
@@ -143,7 +146,7 @@ void Terminator::tell_death(const AgentEntry& entry) {
 void Terminator::tell_never_registered(const AgentEntry& entry) {
   const auto agent = last_words(entry);
   const auto last_line = agent.last_log.substr(agent.last_log.rfind('\n') + 1);
-  core_.say(agent, "agent " + agent.id + " never registered. Its last lines:\n" + agent.last_log);
+  if (!agent.last_log.empty()) core_.say(agent, "the last lines of agent " + agent.id + ":\n" + agent.last_log);
   core_.note(
       agent.gocd, registration_note(agent),
       {.type = "error",
