@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <filesystem>
@@ -144,9 +145,9 @@ class GatewayHost::Impl {
   Counting counting_;
   WorkerPool disk_;
   std::vector<std::unique_ptr<Loop>> loops_;  // end before disk_, whose work comes back to them
-  mutable std::mutex mutex_;                  // guards what follows
+  std::atomic<std::size_t> next_loop_ = 0;
+  mutable std::mutex mutex_;  // guards what follows
   std::map<std::string, Gateway> gateways_;
-  std::size_t next_loop_ = 0;
 };
 
 GatewayHost::GatewayHost(EngineWatch& watch, unsigned loops) : impl_(std::make_unique<Impl>(watch, loops)) {}

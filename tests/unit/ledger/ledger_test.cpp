@@ -80,9 +80,9 @@ TEST(Ledger, AListingChangesNothingThatHappenedSinceItBegan) {
   ledger.claim(container("gone", "gone"));
   Listing listing{.belongings = {container("gone", "gone"), container("run", "run")}, .began = ledger.mark()};
   listing.belongings[1].state = "created";
-  ledger.forget(Kind::kContainer, "gone");     // removed while the listing was under way
-  ledger.claim(container("fresh", "fresh"));   // made while it was
-  ledger.claim(container("run", "run"));       // started while it was
+  ledger.forget(Kind::kContainer, "gone");    // removed while the listing was under way
+  ledger.claim(container("fresh", "fresh"));  // made while it was
+  ledger.claim(container("run", "run"));      // started while it was
   ledger.resync(listing);
   EXPECT_FALSE(ledger.find(Kind::kContainer, "gone"));
   EXPECT_TRUE(ledger.find(Kind::kContainer, "fresh"));
