@@ -20,7 +20,7 @@ namespace ebbtide {
 class EventFeed final : public EventSubscription {
  public:
   EventFeed(EngineAddress address, EventCallbacks callbacks);  // starts at once
-  ~EventFeed();                                                // stops promptly and joins
+  ~EventFeed() override;                                       // stops promptly and joins
   EventFeed(const EventFeed&) = delete;
   EventFeed& operator=(const EventFeed&) = delete;
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "docker/base/log.h"
 #include "docker/base/secret.h"
 #include "docker/engine/http_engine.h"
 #include "docker/gateway/gateway.h"
@@ -133,6 +134,7 @@ void on_synthetic_engine(std::uint64_t mib) {
 }  // namespace ebbtide::perf
 
 int main(int argc, char** argv) {
+  ebbtide::configure_log(ebbtide::LogFormat::kText, ebbtide::LogLevel::kError);
   const int containers = argc > 1 ? std::atoi(argv[1]) : 1000;
   const int mib = argc > 2 ? std::atoi(argv[2]) : 1024;
   ebbtide::perf::on_synthetic_engine(static_cast<std::uint64_t>(mib));

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "docker/base/log.h"
 #include "docker/base/secret.h"
 #include "docker/engine/http_engine.h"
 #include "docker/ledger/reaper.h"
@@ -122,6 +123,7 @@ void measure(const char* uri, int containers, int rounds) {
 }  // namespace ebbtide::perf
 
 int main(int argc, char** argv) {
+  ebbtide::configure_log(ebbtide::LogFormat::kText, ebbtide::LogLevel::kError);
   const char* uri = std::getenv("DOCKER_HOST");
   if (!uri) ebbtide::perf::give_up("DOCKER_HOST must name an engine for the measurement");
   ebbtide::perf::measure(uri, argc > 1 ? std::atoi(argv[1]) : 10, argc > 2 ? std::atoi(argv[2]) : 3);
