@@ -29,7 +29,7 @@ h1 { margin: 0; font-size: 1.35rem; letter-spacing: 0.01em; }
 h2 { font-size: 1.02rem; margin: 1.6rem 0 0.5rem; }
 header p { margin: 0; color: var(--quiet); }
 main { padding: 0 1.5rem 3rem; max-width: 78rem; }
-.cards { display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
+.cards { display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 0.8rem 1rem; }
 .card h3 { margin: 0 0 0.3rem; font-size: 0.95rem; overflow-wrap: anywhere; }
 .card p { margin: 0.1rem 0; color: var(--quiet); overflow-wrap: anywhere; }
@@ -78,7 +78,7 @@ void write_cluster(Html& html, const ClusterView& cluster) {
 }
 
 void write_belongings(Html& html, const std::vector<Belonging>& belongings) {
-  if (belongings.empty()) return;
+  if (std::ranges::all_of(belongings, [](const Belonging& each) { return each.role == Role::kAgent; })) return;
   html.open("ul");
   for (const auto& belonging : belongings) {
     if (belonging.role == Role::kAgent) continue;
@@ -104,7 +104,9 @@ void write_agent(Html& html, const AgentView& view, TimePoint now) {
                {{"class", class_of(agent.state)}});
   html.element("span", plugin::age_text(agent.created, now), {{"class", "quiet"}});
   if (agent.access != plugin::DockerAccess::kTracked)
-    html.element("span", "Docker: " + std::string(plugin::to_string(agent.access)),
+    html.element("span",
+                 "Docker: " + std::string(plugin::to_string(agent.access)) +
+                     (agent.access == plugin::DockerAccess::kHost ? ", unsafe" : ""),
                  {{"class", agent.access == plugin::DockerAccess::kHost ? "bad" : "quiet"}});
   html.close("summary");
   html.element("p", agent.image, {{"class", "quiet"}});
