@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 
+#include <optional>
 #include <thread>
 
 #include "docker/base/log.h"
@@ -72,14 +73,17 @@ class HttpServer::Impl {
     server_.set_write_timeout(kWriteLimitSeconds);
     server_.set_keep_alive_max_count(1000);
     server_.set_tcp_nodelay(true);
-    const auto serve = [this](const httplib::Request& request, httplib::Response& response) {
-      answer(request, response);
-    };
-    server_.Get(".*", serve);
-    server_.Post(".*", serve);
-    server_.Put(".*", serve);
-    server_.Delete(".*", serve);
-    server_.Options(".*", serve);
+    server_.Get(
+        ".*", [this](const httplib::Request& request, httplib::Response& response) { answer(request, {}, response); });
+    // Read by us: left alone, cpp-httplib waits for the end of the connection where no length is given, and reads
+    // chunked bodies of any size.
+    server_.Post(".*", [this](const httplib::Request& request, httplib::Response& response,
+                              const httplib::ContentReader& reader) {
+      if (auto body = read_body(request, reader))
+        answer(request, std::move(*body), response);
+      else
+        write(plain_error(413, "the body is larger than 1 MiB, or broken"), response);
+    });
     server_.set_error_handler([](const httplib::Request&, httplib::Response& response) {
       if (response.body.empty()) write(plain_error(response.status, "the request could not be served"), response);
     });
@@ -108,12 +112,23 @@ class HttpServer::Impl {
   }
 
  private:
-  void answer(const httplib::Request& from, httplib::Response& to) {
+  static std::optional<std::string> read_body(const httplib::Request& request, const httplib::ContentReader& reader) {
+    std::string body;
+    if (!request.has_header("Content-Length") && !request.has_header("Transfer-Encoding")) return body;
+    const bool whole = reader([&body](const char* data, std::size_t size) {
+      if (body.size() + size > kMaxBody) return false;
+      body.append(data, size);
+      return true;
+    });
+    return whole ? std::optional(std::move(body)) : std::nullopt;
+  }
+
+  void answer(const httplib::Request& from, std::string body, httplib::Response& to) {
     HttpRequest request{.method = from.method,
                         .path = from.path,
                         .query = {},
                         .headers = {},
-                        .body = from.body,
+                        .body = std::move(body),
                         .peer = from.remote_addr};
     for (const auto& [name, value] : from.params) request.query[name] = value;
     if (!read_headers(from, request)) {
