@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs what building, testing and demonstrating Ebbtide needs on Debian 12, as root. Does nothing when all is there.
+set -euo pipefail
+
+packages=(
+  clang-16 clang-tidy-16 clang-format-16 lld-16 llvm-16 libclang-rt-16-dev cmake ninja-build ccache pkg-config git
+  libboost1.81-dev libcpp-httplib-dev nlohmann-json3-dev libcurl4-openssl-dev libssl-dev libspdlog-dev libgtest-dev
+  libgmock-dev libsqlite3-dev libsqlitecpp-dev libtomlplusplus-dev libcli11-dev libexpected-dev prometheus-cpp-dev
+  docker.io iptables iproute2 busybox-static docker-compose python3 jq curl openssl ca-certificates
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "setup: these packages are missing; install them as root: ${missing[*]}" >&2
+  exit 1
+fi
+echo "== installing ${#missing[@]} packages"
+export DEBIAN_FRONTEND=noninteractive
+# No service of a package may start here: the tests and the demonstration start engines of their own.
+policy=/usr/sbin/policy-rc.d
+made_policy=
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made_policy=yes
+fi
+finish() { [ -z "$made_policy" ] || rm -f "$policy"; }
+trap finish EXIT
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
