@@ -63,11 +63,19 @@ Task<Result<std::size_t>> Connection::await_head() {
 }
 
 Task<Result<std::optional<RequestHead>>> Connection::read_request_head() {
-  // A client may send an empty line between requests (RFC 9112, 2.2).
-  while (buffered().starts_with("\r\n")) consume(2);
+  // A client may send empty lines between requests (RFC 9112, 2.2).
+  while (buffered().empty() || std::string_view("\r\n").starts_with(buffered().substr(0, 2))) {
+    if (buffered().size() >= 2) {
+      consume(2);
+      continue;
+    }
+    const auto more = co_await fill();
+    if (!more) co_return fail(more.error());
+    if (!*more && buffered().empty()) co_return std::optional<RequestHead>();
+    if (!*more) co_return fail(early_end());
+  }
   const auto size = co_await await_head();
   if (!size) co_return fail(size.error());
-  if (*size == 0) co_return std::optional<RequestHead>();
   auto head = parse_request_head(buffered().substr(0, *size));
   consume(*size);
   if (!head) co_return fail(head.error());

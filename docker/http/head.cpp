@@ -88,6 +88,7 @@ bool keeps_alive(const Fields& fields, bool http_1_0) {
   return !fields.has_token("Connection", "close");
 }
 
+// Connection must not name what is for the engine (RFC 9110, 7.6.1); without Host it would refuse the request.
 bool is_hop_by_hop(const Field& field, const Fields& fields) {
   constexpr std::string_view kNames[] = {"Connection",
                                          "Keep-Alive",
@@ -101,7 +102,7 @@ bool is_hop_by_hop(const Field& field, const Fields& fields) {
                                          "Upgrade",
                                          "Expect"};
   return std::ranges::any_of(kNames, [&](std::string_view name) { return equal_fold(name, field.name); }) ||
-         fields.has_token("Connection", field.name);
+         (fields.has_token("Connection", field.name) && !equal_fold(field.name, "Host"));
 }
 
 void write_field(std::string& out, std::string_view name, std::string_view value) {

@@ -14,6 +14,8 @@
 namespace ebbtide::http {
 namespace {
 
+// Many streams say little for hours (logs, events): only one that fills the first buffer gets the large one.
+constexpr std::size_t kFirstBuffer = 16 * 1024;
 constexpr std::size_t kBuffer = 256 * 1024;
 constexpr int kPipe = 1 << 20;
 // One fast stream must not hold its loop for long.
@@ -62,15 +64,21 @@ Task<Result<std::uint64_t>> Mover::move_some(std::uint64_t limit) {
   co_return result;
 }
 
-Task<Result<std::uint64_t>> Mover::copy_some(std::uint64_t limit) {
-  buffer_.resize(kBuffer);
-  const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(limit, kBuffer));
+Task<Result<std::string_view>> Mover::read_some(std::uint64_t limit) {
+  buffer_.resize(flows_ ? kBuffer : kFirstBuffer);
+  const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(limit, buffer_.size()));
   const auto got = co_await from_.stream().read_some(asio::buffer(buffer_.data(), room));
   if (!got) co_return fail(got.error());
-  if (*got == 0) co_return 0;
-  const auto written = co_await to_.write(std::string_view(buffer_).substr(0, *got));
+  flows_ = flows_ || *got == buffer_.size();
+  co_return std::string_view(buffer_).substr(0, *got);
+}
+
+Task<Result<std::uint64_t>> Mover::copy_some(std::uint64_t limit) {
+  const auto bytes = co_await read_some(limit);
+  if (!bytes) co_return fail(bytes.error());
+  const auto written = co_await to_.write(*bytes);
   if (!written) co_return fail(written.error());
-  co_return *got;
+  co_return bytes->size();
 }
 
 bool Mover::can_splice() {
@@ -151,7 +159,6 @@ Task<Result<std::uint64_t>> Mover::move_chunks() {
     from_.consume(*forwarded);
     total += *forwarded;
   }
-  buffer_.resize(kBuffer);
   while (!walker.ended()) {
     if (walker.left_in_chunk() >= kBuffer) {
       const auto data = walker.left_in_chunk();
@@ -161,13 +168,12 @@ Task<Result<std::uint64_t>> Mover::move_chunks() {
       total += data;
       continue;
     }
-    const auto got = co_await from_.stream().read_some(asio::buffer(buffer_.data(), kBuffer));
-    if (!got) co_return fail(got.error());
-    if (*got == 0) co_return fail(early_end());
-    const auto bytes = std::string_view(buffer_).substr(0, *got);
-    const auto forwarded = co_await forward_chunks(walker, bytes);
+    const auto bytes = co_await read_some(UINT64_MAX);
+    if (!bytes) co_return fail(bytes.error());
+    if (bytes->empty()) co_return fail(early_end());
+    const auto forwarded = co_await forward_chunks(walker, *bytes);
     if (!forwarded) co_return fail(forwarded.error());
-    from_.unread(bytes.substr(*forwarded));
+    from_.unread(bytes->substr(*forwarded));
     total += *forwarded;
     co_await let_others_run(*forwarded);
   }

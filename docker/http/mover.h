@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "docker/base/unique_fd.h"
 #include "docker/http/connection.h"
@@ -26,6 +27,8 @@ class Mover {
   Task<Result<std::uint64_t>> move_some(std::uint64_t limit);
   Task<Result<std::uint64_t>> splice_some(std::uint64_t limit);
   Task<Result<std::uint64_t>> copy_some(std::uint64_t limit);
+  // What the stream has, at most limit bytes, in our buffer; empty at its end.
+  Task<Result<std::string_view>> read_some(std::uint64_t limit);
   Task<Result<void>> drain_pipe(std::size_t bytes);
   // Forwards whole steps of the walker from bytes; how many bytes were the body's.
   Task<Result<std::size_t>> forward_chunks(ChunkWalker& walker, std::string_view bytes);
@@ -35,6 +38,7 @@ class Mover {
   Connection& from_;
   Connection& to_;
   std::string buffer_;
+  bool flows_ = false;  // reads have filled the buffer
   UniqueFd pipe_read_;
   UniqueFd pipe_write_;
   bool no_pipe_ = false;

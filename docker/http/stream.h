@@ -36,6 +36,8 @@ class Stream {
   virtual Task<void> wait_gone() = 0;
   // The plain, non-blocking socket, where bytes may be moved without us (splice); -1 for TLS.
   virtual int plain_fd() const = 0;
+  // Nothing waits to be read: neither a byte nor an end. Of an idle connection: it can be used again.
+  virtual bool quiet() = 0;
   // For users of plain_fd.
   virtual Task<Result<void>> wait_readable() = 0;
   virtual Task<Result<void>> wait_writable() = 0;

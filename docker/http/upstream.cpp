@@ -1,7 +1,5 @@
 #include "docker/http/upstream.h"
 
-#include <sys/socket.h>
-
 #include <boost/asio/this_coro.hpp>
 
 #include "docker/http/deadline.h"
@@ -12,14 +10,6 @@ namespace {
 constexpr std::chrono::seconds kCallLimit{30};
 constexpr std::size_t kMaxIdle = 32;
 
-// An idle connection on which something can be read has ended, or is out of step.
-bool is_quiet(const Stream& stream) {
-  const int fd = stream.plain_fd();
-  if (fd < 0) return true;
-  char byte = 0;
-  return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
 }  // namespace
 
 Upstream::Upstream(EngineAddress address) : address_(std::move(address)) {}
@@ -28,7 +18,7 @@ Task<Result<Upstream::Lease>> Upstream::acquire(bool fresh) {
   while (!fresh && !idle_.empty()) {
     auto connection = std::move(idle_.back());
     idle_.pop_back();
-    if (!is_quiet(connection->stream())) continue;
+    if (!connection->stream().quiet()) continue;  // it has ended, or is out of step
     Lease lease{.connection = std::move(connection), .reused = true};
     co_return lease;
   }

@@ -52,6 +52,7 @@ TEST_P(CutRequests, AreReadTheSameWhereverTheyAreCut) {
 INSTANTIATE_TEST_SUITE_P(
     Framings, CutRequests,
     testing::Values("POST /a HTTP/1.1\r\nContent-Length: 11\r\n\r\nhello world",
+                    "POST /a HTTP/1.1\r\nContent-Length: 11\r\n\r\nhello world\r\n\r\n",
                     "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5;x=y\r\n"
                     "world\r\n0\r\nT: 1\r\n\r\n"));
 
@@ -208,6 +209,25 @@ TEST(Stream, TellsAPeerThatHasGoneFromOneThatOnlyEndedItsHalf) {
   loop.context().restart();
   loop.run();
   EXPECT_TRUE(gone);
+}
+
+Task<void> read_twice(Stream& stream, int* ends) {
+  char byte = 0;
+  for (int i = 0; i < 2; ++i) {
+    const auto got = co_await stream.read_some(asio::buffer(&byte, 1));
+    if (got && *got == 0) ++*ends;
+  }
+}
+
+TEST(Stream, TellsAnEndAsOftenAsItIsAsked) {
+  Loop loop;
+  auto [near, far] = loop.pair();
+  int ends = 0;
+  loop.spawn(read_twice(near->stream(), &ends));
+  loop.context().poll();  // the read waits before the end comes
+  loop.spawn(far->stream().shutdown_send());
+  loop.run();
+  EXPECT_EQ(ends, 2);
 }
 
 Task<void> flood(Connection& to, std::uint64_t* written) {

@@ -81,6 +81,12 @@ TEST(RequestHead, IsWrittenAnewWithoutWhatIsForOneHopOnly) {
             "Transfer-Encoding: chunked\r\n\r\n");
 }
 
+TEST(RequestHead, KeepsItsHostWhateverConnectionNames) {
+  const auto head = parse_request_head(request("Host: x\r\nConnection: Host\r\n"));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(to_bytes(*head), "POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\n\r\n");
+}
+
 TEST(RequestHead, AHugeFieldPassesAndAnEndlessHeadDoesNot) {
   EXPECT_TRUE(parse_request_head(request("X-Registry-Auth: " + std::string(100'000, 'a') + "\r\n")));
   const auto endless = parse_request_head(request("X-A: " + std::string(kMaxHeadBytes, 'a') + "\r\n"));

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/connect_pair.hpp>
 #include <chrono>
+#include <csignal>
 #include <exception>
 #include <memory>
 
@@ -16,6 +17,8 @@ namespace ebbtide::http::test {
 
 class Loop {
  public:
+  Loop() { std::signal(SIGPIPE, SIG_IGN); }  // as the server does: writing to a peer that has gone is an error, no more
+
   asio::io_context& context() { return context_; }
 
   // Starts work; run() runs all that was started until it has ended.
