@@ -253,7 +253,7 @@ Result<AgentPlan> Creator::plan(Cluster& cluster, const AgentEntry& entry) {
   plan.host_socket = address.kind == EngineAddress::Kind::kUnix ? address.path : "/var/run/docker.sock";
   if (address.kind == EngineAddress::Kind::kUnix) plan.group = group_of(plan.host_socket);
   core_.say(entry.agent,
-            "warning: this agent holds the raw Docker socket of its host; what its job makes there is "
+            "warning, unsafe: this agent holds the raw Docker socket of its host; what its job makes there is "
             "neither seen nor removed");
   return plan;
 }

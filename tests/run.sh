@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Builds Ebbtide and runs its tests, setting up all that they need. The last line counts: "N passed, N failed".
+#   (nothing)        checks, the dev build, every test: unit, on a real engine, end to end
+#   --quick          without the tests that need an engine
+#   --asan, --tsan   also the unit and engine tests with these sanitizers
+#   --fuzz SECONDS   also each fuzz target for so long
+#   --perf           also the measurements, printed
+#   --all            everything: --asan --tsan --fuzz 60 --perf
+#   --only REGEX     of the dev tests only those whose program matches
+# DOCKER_HOST of the tests is an engine of their own, unless EBBTIDE_TEST_DOCKER_HOST names one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+quick= asan= tsan= fuzz= perf= only=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=yes ;;
+    --asan) asan=yes ;;
+    --tsan) tsan=yes ;;
+    --fuzz) fuzz=${2:?--fuzz needs seconds}; shift ;;
+    --perf) perf=yes ;;
+    --all) asan=yes tsan=yes fuzz=60 perf=yes ;;
+    --only) only=${2:?--only needs a regular expression}; shift ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "run.sh: unknown option $1; see --help" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+began=$SECONDS
+step() { printf '\n== %s  (%d min %02d s)\n' "$*" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)); }
+
+work=$(mktemp -d /tmp/ebbtide-tests.XXXXXX)
+engine=
+finish() {
+  [ -z "$engine" ] || tests/support/engine.sh stop "$work/engine"
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+step "set-up"
+deploy/setup.sh
+
+step "format and includes"
+git ls-files '*.h' '*.cpp' | xargs clang-format-16 --dry-run --Werror
+python3 tests/tools/check_includes.py
+
+if [ -z "$quick" ]; then
+  step "an engine for the tests"
+  if [ -n "${EBBTIDE_TEST_DOCKER_HOST:-}" ]; then
+    export DOCKER_HOST=$EBBTIDE_TEST_DOCKER_HOST
+  else
+    engine=yes
+    DOCKER_HOST=$(tests/support/engine.sh start "$work/engine" --drop-sys-resource)
+    export DOCKER_HOST
+  fi
+  tests/support/images.sh dind
+  echo "$DOCKER_HOST"
+fi
+
+failed=
+build() { # preset, targets…
+  local preset=$1
+  shift
+  cmake --preset "$preset" >"$work/configure.log" || { cat "$work/configure.log"; exit 1; }
+  cmake --build --preset "$preset" ${@:+--target "$@"} | tail -n 1
+}
+run_tests() { # preset, results folder, ctest options…
+  local preset=$1 results=$work/results/$2
+  shift 2
+  mkdir -p "$results"
+  GTEST_OUTPUT="xml:$results/" EBBTIDE_RESULTS="$results" ctest --test-dir "build/$preset" --output-on-failure "$@" ||
+    failed=yes
+}
+
+step "dev build"
+build dev
+step "tests"
+run_tests dev dev ${quick:+-LE engine} ${only:+-R "$only"}
+
+for sanitizer in ${asan:+asan} ${tsan:+tsan}; do
+  step "$sanitizer build"
+  build "$sanitizer"
+  step "$sanitizer tests"
+  run_tests "$sanitizer" "$sanitizer" -LE "e2e${quick:+|engine}"
+done
+
+if [ -n "$fuzz" ]; then
+  step "fuzz build"
+  build fuzz fuzzers
+  for target in build/fuzz/tests/fuzz/fuzz_*; do
+    [ -x "$target" ] && [ -f "$target" ] || continue
+    step "$(basename "$target"), $fuzz s"
+    mkdir -p "$work/corpus/$(basename "$target")"
+    "$target" -max_total_time="$fuzz" -max_len=65536 -print_final_stats=1 -artifact_prefix="$work/" \
+      "$work/corpus/$(basename "$target")" >"$work/fuzz.log" 2>&1 || { tail -40 "$work/fuzz.log"; failed=yes; }
+    grep -E 'number_of_executed_units|average_exec' "$work/fuzz.log" || true
+  done
+fi
+
+if [ -n "$perf" ]; then
+  step "measurements"
+  cmake --preset release -B build/perf -DEBBTIDE_TESTS=ON >/dev/null
+  cmake --build build/perf --target gateway_perf reap_perf | tail -n 1
+  build/perf/tests/perf/gateway_perf ${quick:+0}
+  [ -n "$quick" ] || build/perf/tests/perf/reap_perf
+fi
+
+step "done"
+[ -z "$failed" ] || echo "something failed: see above"
+python3 tests/tools/count.py "$work/results" || failed=yes
+[ -z "$failed" ]
