@@ -219,6 +219,8 @@ Result<void> Creator::make(Cluster& cluster, const AgentEntry& entry) {
   if (entry.agent.access == DockerAccess::kTracked)
     if (const auto opened = open_gateway(cluster, entry); !opened)
       return fail(opened.error().within("open the gateway"));
+  if (entry.agent.access == DockerAccess::kTracked && entry.profile.mounts_docker_socket)
+    core_.say(entry.agent, "Mounts names the Docker socket of the host; the agent gets its gateway in that place");
   for (const auto& volume : planned->volumes)
     if (const auto done = cluster.engine().create_volume(volume.name, volume_labels(planned->server_id, id, volume));
         !done)
