@@ -1,0 +1,68 @@
+package ebbtide.bridge;
+
+import com.thoughtworks.go.plugin.api.logging.Logger;
+import ebbtide.bridge.Health.Trouble;
+import java.nio.file.Path;
+import java.util.concurrent.Executor;
+
+/**
+ * The service as the settings of this moment name it. Settings are read again by and by, so that a mended one needs no
+ * restart of GoCD; while they are wrong, the last good ones stay in force.
+ */
+final class Link {
+    private static final Logger LOG = Logger.getLoggerFor(Link.class);
+
+    private final SettingsSource source;
+    private final Executor executor;
+    private final Health health;
+    private volatile Service service;
+    private volatile String wrong = "the settings were not read yet";
+
+    Link(SettingsSource source, Executor executor, Health health) {
+        this.source = source;
+        this.executor = executor;
+        this.health = health;
+    }
+
+    Service service() throws ServiceException {
+        var current = service;
+        if (current == null) {
+            throw ServiceException.unreachable(wrong);
+        }
+        return current;
+    }
+
+    /** Where the service should be, for people. */
+    String address() {
+        var current = service;
+        return current == null ? "(no address)" : current.settings().url().toString();
+    }
+
+    /** Where completions wait; null if the settings don't say yet. */
+    Path queueFile() {
+        var current = service;
+        return current == null ? null : current.settings().queueFile();
+    }
+
+    boolean isCurrent(Service other) {
+        return service == other;
+    }
+
+    synchronized void refresh() {
+        try {
+            var settings = source.read();
+            if (service == null || !settings.equals(service.settings())) {
+                service = new Service(settings, executor);
+                LOG.info("Ebbtide is at " + settings);
+                if (settings.exposesToken()) {
+                    LOG.warn("The token and GoCD's secrets cross the network unencrypted: use https");
+                }
+            }
+            health.clear(Trouble.SETTINGS);
+        } catch (Settings.Wrong found) {
+            wrong = "a setting of the bridge is wrong: " + found.getMessage();
+            health.raise(Trouble.SETTINGS, "The Ebbtide plugin has a wrong setting: " + found.getMessage()
+                    + (service == null ? ". Until it is mended there are no agents." : ". The former ones stay in force."));
+        }
+    }
+}
