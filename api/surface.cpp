@@ -134,6 +134,8 @@ HttpResponse Surface::processor_requests(const HttpRequest& request) {
   const auto gocd = gocd_of(request);
   if (!gocd) return error_response(400, gocd.error().message);
   auto& channel = fleet_.channel(*gocd);
+  // A bridge that outlived our restart still shows what our former process told.
+  channel.health(fleet_.health(*gocd));
   const auto attachment = channel.attach();
   HttpResponse response{.status = 200,
                         .content_type = "application/x-ndjson",

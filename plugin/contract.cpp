@@ -19,7 +19,10 @@ PluginAnswer failure(int status, std::string_view message) {
 
 PluginAnswer file(std::string_view name) { return {200, std::string(resource(name).value_or(""))}; }
 
-PluginAnswer view_file(std::string_view name) { return {200, write_view(*resource(name))}; }
+// A form: GoCD wants it as "template", and only reports as "view".
+PluginAnswer form(std::string_view name) {
+  return {200, nlohmann::json{{"template", resource(name).value_or("")}}.dump()};
+}
 
 PluginAnswer icon() {
   return {200,
@@ -76,9 +79,9 @@ PluginAnswer Contract::handle(const std::string& gocd, std::string_view name, st
   if (name == "get-capabilities") return file("capabilities.json");
   if (name == "get-icon") return icon();
   if (name == "get-cluster-profile-metadata") return file("cluster-profile-metadata.json");
-  if (name == "get-cluster-profile-view") return view_file("cluster-profile-view.html");
+  if (name == "get-cluster-profile-view") return form("cluster-profile-view.html");
   if (name == "get-elastic-agent-profile-metadata") return file("elastic-agent-profile-metadata.json");
-  if (name == "get-elastic-agent-profile-view") return view_file("elastic-agent-profile-view.html");
+  if (name == "get-elastic-agent-profile-view") return form("elastic-agent-profile-view.html");
   if (name == "validate-cluster-profile") return validate_cluster(body);
   if (name == "validate-elastic-agent-profile") return validate_agent(body);
   if (name == "migrate-config") return migrate(body);
