@@ -144,11 +144,13 @@ std::vector<ClusterView> Contract::clusters_of(const std::string& gocd) const {
 
 // By its id, or, while the job waits, by the job.
 std::optional<AgentView> Contract::find_agent(const std::string& gocd, const AgentReport& message) const {
-  if (!message.agent_id.empty()) return fleet_.agent(message.agent_id);
+  const auto is_meant = [&](const AgentView& view) {
+    if (!message.agent_id.empty()) return view.agent.id == message.agent_id;
+    return message.job && view.agent.job.job_id == message.job->job_id;
+  };
   const auto agents = fleet_.agents();
-  const auto found = std::ranges::find_if(agents, [&](const AgentView& view) {
-    return view.agent.gocd == gocd && message.job && view.agent.job.job_id == message.job->job_id;
-  });
+  const auto found =
+      std::ranges::find_if(agents, [&](const AgentView& view) { return view.agent.gocd == gocd && is_meant(view); });
   return found == agents.end() ? std::nullopt : std::optional(*found);
 }
 

@@ -49,6 +49,7 @@ Properties properties(const json& object) {
   for (const auto& [key, value] : object.items()) {
     if (value.is_null()) continue;
     // GoCD sends texts only; a script that plays GoCD may send a bare number or boolean.
+    if (value.is_structured()) throw BadMessage{key + " must be a text"};
     list[key] = value.is_string() ? value.get<std::string>() : value.dump();
   }
   return list;

@@ -14,6 +14,7 @@ namespace ebbtide::plugin {
 namespace {
 
 constexpr std::int64_t kLeastMemory = 4 << 20;  // the engine's own minimum
+constexpr double kMostMemory = 1024.0 * 1024 * 1024 * 1024 * 1024;
 
 // Reads a profile's values by key and gathers what is wrong with them.
 class Reader {
@@ -64,11 +65,12 @@ class Reader {
     const auto unit =
         std::string_view("MGT").find(static_cast<char>(std::toupper(static_cast<unsigned char>(value.back()))));
     const auto amount = decimal(value.substr(0, value.size() - 1));
-    if (unit == std::string_view::npos || !amount) {
-      wrong(key, "must be a number with one of the units M, G or T, as in 512M or 1.5G");
+    const auto bytes = amount.value_or(0) * std::pow(1024.0, static_cast<double>(unit + 2));
+    if (unit == std::string_view::npos || !amount || bytes > kMostMemory) {
+      wrong(key, "must be a number with one of the units M, G or T, as in 512M or 1.5G, and not over 1024T");
       return 0;
     }
-    return static_cast<std::int64_t>(*amount * std::pow(1024.0, static_cast<double>(unit + 2)));
+    return static_cast<std::int64_t>(bytes);
   }
 
   std::optional<double> decimal(const std::string& text) const {
@@ -78,15 +80,20 @@ class Reader {
     return *end == '\0' && std::isfinite(value) ? std::optional(value) : std::nullopt;
   }
 
+  // A faulty line is told by its number: it may be the second line of a password.
   Environment environment(const std::string& key) {
     Environment list;
-    for (const auto& line : lines(key)) {
+    const auto found = properties_.find(key);
+    if (found == properties_.end()) return list;
+    const auto all = split(found->second, '\n');
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto line = trim(all[i]);
       const auto equals = line.find('=');
-      if (equals == std::string::npos || equals == 0) {
-        wrong(key, "each line must be NAME=value; this one is not: " + line.substr(0, equals));
-        continue;
-      }
-      list.emplace_back(trim(line.substr(0, equals)), line.substr(equals + 1));
+      if (line.empty()) continue;
+      if (equals == std::string_view::npos || equals == 0)
+        wrong(key, "each line must be NAME=value; line " + std::to_string(i + 1) + " is not");
+      else
+        list.emplace_back(trim(line.substr(0, equals)), line.substr(equals + 1));
     }
     return merge_environment({}, list);
   }
@@ -110,7 +117,8 @@ void read_server_url(Reader& reader, ClusterProfile& cluster) {
     return;
   }
   const auto host = to_lower(url.substr(scheme, url.find_first_of(":/", scheme) - scheme));
-  if (host == "localhost" || host == "127.0.0.1" || host.empty())
+  const bool loopback = host == "localhost" || host.starts_with("127.") || url.substr(scheme).starts_with("[::1]");
+  if (loopback || host.empty())
     reader.wrong("go_server_url", "must name GoCD as agents in containers reach it: not localhost or 127.0.0.1");
   if (!url.ends_with("/go")) reader.wrong("go_server_url", "must end in /go, as in https://gocd.example.com/go");
 }
@@ -319,7 +327,7 @@ tl::expected<AgentProfile, ProfileErrors> read_agent_profile(const Properties& p
   reader.refuse_unknown(kAgentKeys);
   if (const auto image = reader.required("Image"); !image.empty()) {
     profile.image = with_tag(image);
-    if (image.find_first_of(" \t") != std::string::npos) reader.wrong("Image", "must be one image reference");
+    if (image.find_first_of(" \t\r\n") != std::string::npos) reader.wrong("Image", "must be one image reference");
   }
   profile.command = reader.lines("Command");
   profile.environment = reader.environment("Environment");

@@ -68,6 +68,13 @@ void write_cluster(Html& html, const ClusterView& cluster) {
   html.close("table");
 }
 
+// What the job brought up: without the agent's own container and volumes.
+std::vector<Belonging> belongings_of(const AgentView& view) {
+  auto list = view.belongings;
+  std::erase_if(list, [](const Belonging& each) { return each.role == Role::kAgent; });
+  return list;
+}
+
 void write_agents(Html& html, const std::vector<AgentView>& agents, TimePoint now) {
   html.open("table");
   heads(html, {"Agent", "Job", "State", "Age", "Belongings"});
@@ -81,7 +88,7 @@ void write_agents(Html& html, const std::vector<AgentView>& agents, TimePoint no
     html.close("td");
     html.element("td", agent.phase.empty() ? std::string(to_string(agent.state)) : agent.phase);
     html.element("td", age_text(agent.created, now));
-    html.element("td", std::to_string(view.belongings.size()));
+    html.element("td", std::to_string(belongings_of(view).size()));
     html.close("tr");
   }
   html.close("tbody").close("table");
@@ -146,7 +153,7 @@ std::string agent_report(const std::optional<AgentView>& view, std::string_view 
   if (agent.registered) row(html, "Registered", to_rfc3339(*agent.registered));
   if (agent.end_cause) row(html, "Ended", to_string(*agent.end_cause));
   html.close("table");
-  write_belongings(html, view->belongings);
+  write_belongings(html, belongings_of(*view));
   if (!agent.last_log.empty()) {
     html.element("h3", "Last lines of its log");
     html.element("pre", agent.last_log);
