@@ -1,0 +1,106 @@
+// What GoCD is told of profiles agrees with what is read from them.
+#include "plugin/resources.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "docker/base/text.h"
+#include "plugin/keys.h"
+
+namespace ebbtide::plugin {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Form {
+  const char* name;
+  std::vector<ProfileKey> keys;
+};
+
+const Form kForms[] = {{"cluster-profile", {kClusterKeys.begin(), kClusterKeys.end()}},
+                       {"elastic-agent-profile", {kAgentKeys.begin(), kAgentKeys.end()}}};
+
+std::string metadata_of(const Form& form) {
+  return std::string(resource(std::string(form.name) + "-metadata.json").value());
+}
+std::string view_of(const Form& form) { return std::string(resource(std::string(form.name) + "-view.html").value()); }
+
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
+class Resources : public testing::TestWithParam<Form> {};
+
+TEST_P(Resources, MetadataHasExactlyTheKeysThatAreRead) {
+  const auto metadata = json::parse(metadata_of(GetParam()));
+  EXPECT_EQ(metadata.size(), GetParam().keys.size());
+  for (const auto& key : GetParam().keys) {
+    const auto found = std::ranges::find_if(metadata, [&](const json& each) { return each.at("key") == key.name; });
+    ASSERT_NE(found, metadata.end()) << key.name;
+    EXPECT_EQ(found->at("metadata"), (json{{"required", key.required}, {"secure", key.secure}})) << key.name;
+  }
+}
+
+// GoCD makes each key a variable of the form.
+TEST_P(Resources, KeysAreIdentifiers) {
+  for (const auto& key : GetParam().keys)
+    EXPECT_TRUE(std::ranges::all_of(key.name, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; }))
+        << key.name;
+}
+
+TEST_P(Resources, TheFormBindsEachKeyOnceAndShowsItsError) {
+  const auto view = view_of(GetParam());
+  for (const auto& key : GetParam().keys) {
+    const std::string name(key.name);
+    EXPECT_EQ(count_of(view, "ng-model=\"" + name + "\""), 1U) << name;
+    EXPECT_THAT(view, HasSubstr("{{GOINPUTNAME[" + name + "].$error.server}}"));
+  }
+  EXPECT_EQ(count_of(view, "ng-model="), GetParam().keys.size());
+}
+
+TEST_P(Resources, TheFormMarksWhatIsRequired) {
+  const auto required = std::ranges::count_if(GetParam().keys, [](const ProfileKey& key) { return key.required; });
+  EXPECT_EQ(count_of(view_of(GetParam()), "class=\"asterix\""), static_cast<std::size_t>(required));
+}
+
+TEST_P(Resources, CheckBoxesYieldTexts) {
+  const auto view = view_of(GetParam());
+  EXPECT_EQ(count_of(view, "type=\"checkbox\""), count_of(view, "ng-true-value=\"true\" ng-false-value=\"false\""));
+}
+
+TEST_P(Resources, TheFormRunsNoScriptAndKeepsItsStyleToItself) {
+  const auto view = view_of(GetParam());
+  EXPECT_THAT(view, Not(HasSubstr("<script")));
+  EXPECT_TRUE(view.starts_with("<div data-ebbtide>"));
+  const auto begin = view.find("<style>") + 7;
+  for (const auto& line : lines_of(view.substr(begin, view.find("</style>") - begin)))
+    EXPECT_TRUE(line.starts_with("[data-ebbtide]")) << line;
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, Resources, testing::ValuesIn(kForms),
+                         [](const auto& test) { return test.index == 0 ? "ClusterProfile" : "ElasticAgentProfile"; });
+
+TEST(Capabilities, NameTheThreeReports) {
+  EXPECT_EQ(json::parse(resource("capabilities.json").value()), json::parse(R"({
+    "supports_plugin_status_report": true, "supports_cluster_status_report": true,
+    "supports_agent_status_report": true})"));
+}
+
+TEST(Icon, IsAPictureWithoutScripts) {
+  const auto icon = std::string(resource("icon.svg").value());
+  EXPECT_TRUE(icon.starts_with("<svg "));
+  EXPECT_THAT(icon, Not(HasSubstr("<script")));
+  EXPECT_THAT(base64_encode(icon), Not(HasSubstr("\n")));
+}
+
+TEST(ResourceFiles, AnUnknownNameIsNoFile) { EXPECT_FALSE(resource("../keys.h")); }
+
+}  // namespace
+}  // namespace ebbtide::plugin
