@@ -19,6 +19,8 @@ std::string to_lower(std::string_view text);
 bool equal_fold(std::string_view a, std::string_view b);
 
 // A decimal number and nothing else; nothing for signs, blanks, or a value over 2^64-1.
+// Every occurrence of from, which is not empty.
+std::string replace_all(std::string text, std::string_view from, std::string_view to);
 std::optional<std::uint64_t> parse_number(std::string_view text);
 
 // Percent-encodes all but unreserved characters (RFC 3986) and those in keep.

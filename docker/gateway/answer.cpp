@@ -98,6 +98,30 @@ bool is_hex(std::string_view digits) {
 
 bool is_full_id(std::string_view id) { return id.size() == 71 && id.starts_with("sha256:") && is_hex(id.substr(7)); }
 
+// "Step 2/5 : RUN make"
+struct BuildStep {
+  long number = 0;
+  long total = 0;
+  std::string instruction;
+};
+
+std::optional<BuildStep> read_step(std::string_view text) {
+  constexpr std::string_view kStep = "Step ";
+  const auto slash = text.find('/');
+  const auto colon = text.find(" : ");
+  if (!text.starts_with(kStep) || colon == std::string_view::npos || slash > colon) return std::nullopt;
+  const auto number = parse_number(text.substr(kStep.size(), slash - kStep.size()));
+  const auto total = parse_number(text.substr(slash + 1, colon - slash - 1));
+  if (!number || !total) return std::nullopt;
+  return BuildStep{.number = static_cast<long>(*number),
+                   .total = static_cast<long>(*total),
+                   .instruction = std::string(text.substr(colon + 3))};
+}
+
+bool is_label_step(const BuildStep& step) {
+  return step.instruction.starts_with("LABEL " + std::string(label::kImageAgent) + "=");
+}
+
 // The text of a progress message; empty for messages of other kinds.
 std::string stream_text(std::string_view line) { return text(Json(Json::parse(line, nullptr, false)), "stream"); }
 
@@ -118,6 +142,13 @@ void hide_labels(Json& answer) {
       hide_labels(value);
     }
   }
+}
+
+void hide_label_layers(Json& history) {
+  keep_if(history, [](const Json& layer) {
+    const auto made_by = text(layer, "CreatedBy");
+    return made_by.find("LABEL " + std::string(label::kImageAgent) + "=") == std::string::npos;
+  });
 }
 
 void keep_visible(Json& list, Kind kind, const IsVisible& visible) {
@@ -246,6 +277,50 @@ void BuildLines::read_text(std::string_view text) {
     if (rest == "Using cache") there_before_ = true;
     if (!there_before_ && rest.size() == 12 && is_hex(rest)) steps_.emplace_back(rest);
   }
+}
+
+std::string BuildView::feed(std::string_view bytes) {
+  std::string out;
+  for (auto end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
+    kept_.append(bytes.substr(0, end + 1));
+    bytes.remove_prefix(end + 1);
+    if (std::exchange(passing_, false))
+      out += kept_;
+    else
+      show(kept_, out);
+    kept_.clear();
+  }
+  kept_.append(bytes);
+  passing_ = passing_ || kept_.size() > kMaxLine;
+  if (passing_) out += std::exchange(kept_, {});
+  return out;
+}
+
+std::string BuildView::finish() {
+  std::string out;
+  if (!kept_.empty()) show(kept_, out);
+  kept_.clear();
+  return out;
+}
+
+void BuildView::show(std::string_view line, std::string& out) {
+  auto message = Json::parse(line, nullptr, false);
+  const auto words = text(message, "stream");
+  const auto step = read_step(words);
+  if (step) {
+    hiding_ = is_label_step(*step);
+    hidden_ = hidden_ || hiding_;
+  } else if (!words.starts_with(" --->") && !words.starts_with("Removing intermediate") && words != "\n") {
+    hiding_ = false;
+  }
+  if (hiding_) return;
+  if (!step) {
+    out += line;
+    return;
+  }
+  message["stream"] = "Step " + std::to_string(step->number - (hidden_ ? 1 : 0)) + "/" +
+                      std::to_string(step->total - 1) + " : " + step->instruction;
+  out += message.dump() + "\r\n";
 }
 
 void LoadLines::feed(std::string_view bytes) {

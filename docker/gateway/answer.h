@@ -21,6 +21,9 @@ using IsVisible = std::function<bool(Kind kind, std::string_view id)>;
 // out of the LABEL lines of GET /images/{name}/history.
 void hide_labels(Json& answer);
 
+// GET /images/{name}/history: without the layers, all empty, that only set our label.
+void hide_label_layers(Json& history);
+
 // GET /networks and /volumes, /containers/json: only what is visible. Predefined networks are. The array itself, or
 // the Volumes member.
 void keep_visible(Json& list, Kind kind, const IsVisible& visible);
@@ -85,6 +88,22 @@ class BuildLines {
   std::optional<std::string> result_;
   std::vector<std::string> steps_;
   bool there_before_ = false;  // what the current step results in
+};
+
+// POST /build: the progress as the client may see it, without the step that sets our label, which the engine counts in
+// (Engine 20.10, tried). Bytes in, bytes out; nothing else is changed.
+class BuildView {
+ public:
+  std::string feed(std::string_view bytes);
+  std::string finish();
+
+ private:
+  void show(std::string_view line, std::string& out);
+
+  std::string kept_;      // of a line that is not whole yet
+  bool passing_ = false;  // a line too long to be a step goes on as it comes
+  bool hiding_ = false;   // what follows belongs to our step
+  bool hidden_ = false;   // our step has been
 };
 
 // POST /images/load: "Loaded image: app:1" and "Loaded image ID: sha256:…".

@@ -179,7 +179,7 @@ Task<Exchange::Next> Exchange::dispatch() {
     case Handling::kOptions:
       return answer(200, "");
     case Handling::kRefuse:
-      return refuse({"endpoint", std::string(match_.route->refusal)});
+      return refuse_endpoint();
     default:
       return dispatch_image();
   }
@@ -254,6 +254,7 @@ Task<Exchange::Next> Exchange::not_found(Kind kind, std::string_view reference) 
 
 Task<Exchange::Next> Exchange::forward(const http::SmallAnswer& from, std::string body) {
   status_ = from.head.status;
+  if (status_ >= 400) body = in_given_words(std::move(body));
   http::ResponseHead head = from.head;
   const bool bodiless = !is_answer_with_body(head_.method, head.status);
   head.framing = bodiless ? http::Framing::kNone : http::Framing::kLength;
@@ -371,7 +372,25 @@ Task<Result<Exchange::Upstream>> Exchange::send_once(const std::string& head, co
   co_return upstream;
 }
 
+std::string Exchange::in_given_words(std::string text) const {
+  for (const auto& [id, reference] : given_words_) text = replace_all(std::move(text), id, reference);
+  return text;
+}
+
+Task<Exchange::Next> Exchange::relay_error(Upstream upstream) {
+  const http::BodyFrame frame{upstream.head.framing, upstream.head.length};
+  auto body = co_await upstream.connection->read_body(frame, kMaxSmallAnswer);
+  client_state_.upstream = nullptr;
+  if (!body) co_return co_await answer_error(body.error());
+  const http::SmallAnswer from{.head = std::move(upstream.head), .body = std::move(*body)};
+  if (from.head.keep_alive) context_.upstream.release(std::move(upstream.connection));
+  co_return co_await forward(from);
+}
+
 Task<Exchange::Next> Exchange::relay_answer(Upstream upstream) {
+  const bool names_objects = upstream.head.status >= 400 && !given_words_.empty();
+  if (names_objects && is_answer_with_body(head_.method, upstream.head.status))
+    co_return co_await relay_error(std::move(upstream));
   status_ = upstream.head.status;
   const Counting::Open open(context_.counting.streams);
   const bool reusable = upstream.head.keep_alive;
@@ -402,7 +421,10 @@ Task<Exchange::Next> Exchange::relay(bool client_body) {
 Task<Result<Belonging>> Exchange::resolve(Kind kind, std::string reference) {
   for (const bool first : {true, false}) {
     const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
-    if (found.outcome == Resolution::Outcome::kFound) co_return found.belonging;
+    if (found.outcome == Resolution::Outcome::kFound) {
+      remember_given(found.belonging.id, reference);
+      co_return found.belonging;
+    }
     if (found.outcome == Resolution::Outcome::kAmbiguous)
       co_return fail(Error::invalid("Multiple IDs found with provided prefix: " + reference));
     if (!first || !co_await learn(kind, reference)) break;
@@ -447,7 +469,10 @@ Task<Result<void>> Exchange::with_references(std::function<Result<void>(const Re
     std::optional<std::pair<Kind, std::string>> unknown;
     const auto done = work([&](Kind kind, std::string_view reference) -> Result<std::string> {
       const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
-      if (found.outcome == Resolution::Outcome::kFound) return found.belonging.id;
+      if (found.outcome == Resolution::Outcome::kFound) {
+        remember_given(found.belonging.id, reference);
+        return found.belonging.id;
+      }
       unknown = {kind, std::string(reference)};
       return fail(Error::not_found(not_found_message(kind, reference)));
     });
@@ -455,6 +480,10 @@ Task<Result<void>> Exchange::with_references(std::function<Result<void>(const Re
     if (!co_await learn(unknown->first, unknown->second)) co_return done;
   }
   co_return fail(Error::invalid("too many references to other objects in one request"));
+}
+
+void Exchange::remember_given(const std::string& id, std::string_view reference) {
+  if (id != reference) given_words_.emplace_back(id, reference);
 }
 
 bool Exchange::is_visible(Kind kind, std::string_view id) const {

@@ -71,6 +71,7 @@ class Exchange {
                                    bool relay_client_body, bool fresh, bool& retry);
   http::RequestHead upstream_head(const std::optional<std::string>& body, bool relay_client_body) const;
   Task<Next> relay_answer(Upstream upstream);
+  Task<Next> relay_error(Upstream upstream);
   Task<Next> relay(bool client_body);
   // An exchange of our own with the path and query of target_; body as JSON.
   Task<Result<http::SmallAnswer>> call(std::string_view method, std::string body = {});
@@ -86,6 +87,9 @@ class Exchange {
   // Runs work, which resolves references from the ledger; when it meets an unknown one, asks the engine and runs it
   // again.
   Task<Result<void>> with_references(std::function<Result<void>(const Resolve&)> work);
+  // The engine is asked by id; its errors shall name the object as the client did.
+  void remember_given(const std::string& id, std::string_view reference);
+  std::string in_given_words(std::string text) const;
   bool is_visible(Kind kind, std::string_view id) const;
   bool is_own_agent(const Belonging& belonging) const { return belonging.role == Role::kAgent; }
   Labels labels_for(Kind kind, std::string_view real_name, std::string_view given_name) const;
@@ -139,8 +143,9 @@ class Exchange {
   Task<Next> load_images();
   Task<Next> tag_image();
   Task<Next> remove_image();
-  // Relays an answer while each piece is shown to watch.
-  Task<Next> relay_watched(Upstream upstream, std::function<void(std::string_view)> watch);
+  // Relays an answer by way of watch: it is shown each piece, and says what goes on in its place. An empty piece is the
+  // end.
+  Task<Next> relay_watched(Upstream upstream, std::function<std::string(std::string_view)> watch);
   // Writes down that the owner is about to give this reference.
   Task<Result<void>> record_reference(std::string reference);
   Task<Result<void>> record_image(ImageRecord record);
@@ -153,6 +158,7 @@ class Exchange {
   http::RequestHead head_;
   http::Target target_;
   Match match_;
+  std::vector<std::pair<std::string, std::string>> given_words_;  // id → as the client named it
   bool body_read_ = false;
   int status_ = 0;    // answered
   std::string rule_;  // of a refusal

@@ -19,6 +19,13 @@ std::string without_slash(std::string_view name) {
   return std::string(name);
 }
 
+// The docker client takes a 404 of a create for a missing image, and would pull it: the engine says 400 of other
+// containers that are not there.
+Error as_create_error(Error error) {
+  if (error.kind == ErrorKind::kNotFound) error.kind = ErrorKind::kInvalid;
+  return error;
+}
+
 Error ending() { return Error::unavailable("this agent is ending: nothing new can be made"); }
 
 }  // namespace
@@ -58,7 +65,7 @@ Task<Exchange::Next> Exchange::create_container() {
   const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;
   target_.query.set("name", name);
   const auto prepared = co_await prepare_container(*body, name);
-  if (!prepared) co_return co_await answer_error(prepared.error());
+  if (!prepared) co_return co_await answer_error(as_create_error(prepared.error()));
   const auto made = co_await call("POST", body->dump());
   if (!made) co_return co_await answer_error(made.error());
   Belonging belonging{.kind = Kind::kContainer,

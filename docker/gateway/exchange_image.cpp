@@ -59,7 +59,7 @@ Task<Result<void>> Exchange::record_reference(std::string reference) {
   co_return co_await record_image(std::move(record));
 }
 
-Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<void(std::string_view)> watch) {
+Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<std::string(std::string_view)> watch) {
   status_ = upstream.head.status;
   const Counting::Open open(context_.counting.streams);
   http::BodyReader reader({upstream.head.framing, upstream.head.length});
@@ -73,9 +73,10 @@ Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<vo
       written = fail(piece.error());
       break;
     }
-    if (piece->empty()) break;
-    watch(*piece);
-    written = co_await client_.write_chunk(*piece);
+    const bool last = piece->empty();
+    const auto shown = watch(*piece);
+    written = co_await client_.write_chunk(shown);
+    if (last) break;
   }
   client_state_.upstream = nullptr;
   if (written && has_body) written = co_await client_.end_chunks();
@@ -125,10 +126,13 @@ Task<Exchange::Next> Exchange::build() {
   auto upstream = co_await send(no_body, true);
   if (!upstream) co_return co_await answer_error(upstream.error());
   BuildLines lines(target_.query.flag("q"));
+  BuildView view;
   std::vector<std::string> steps;
   const auto next = co_await relay_watched(std::move(*upstream), [&](std::string_view piece) {
     lines.feed(piece);
     for (auto& id : lines.take_steps()) steps.push_back(std::move(id));
+    if (!owns_images()) return std::string(piece);
+    return piece.empty() ? view.finish() : view.feed(piece);
   });
   lines.finish();
   // A finished image bears our label, and takes its steps with it; those of a failed or broken build go by their ids.
@@ -193,6 +197,7 @@ Task<Exchange::Next> Exchange::load_images() {
   const auto next = co_await relay_watched(std::move(*upstream), [&](std::string_view piece) {
     lines.feed(piece);
     for (auto& reference : lines.take()) loaded.push_back(std::move(reference));
+    return std::string(piece);
   });
   lines.finish();
   for (auto& reference : lines.take()) loaded.push_back(std::move(reference));

@@ -116,7 +116,10 @@ Task<Exchange::Next> Exchange::list_images() {
 
 Task<Exchange::Next> Exchange::inspect() {
   const auto kind = *match_.route->kind;
-  if (kind == Kind::kImage) co_return co_await rewritten([](Json&) {});
+  if (kind == Kind::kImage)
+    co_return co_await rewritten([history = match_.route->action == "history"](Json& image) {
+      if (history) hide_label_layers(image);
+    });
   if (kind == Kind::kNetwork && is_predefined_network(match_.object))
     co_return co_await rewritten([this](Json& network) {
       keep_visible_endpoints(network, [this](Kind each, std::string_view id) { return is_visible(each, id); });

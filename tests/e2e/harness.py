@@ -1,4 +1,5 @@
 """What the end-to-end tests share: the real binary, a real engine (DOCKER_HOST), and results as GoogleTest writes them."""
+import atexit
 import os
 import pathlib
 import shutil
@@ -17,7 +18,20 @@ sys.path.insert(0, str(ROOT / "tests/tools"))
 import gocd  # noqa: E402
 
 BINARY = os.environ.get("EBBTIDE_BINARY", str(ROOT / "build/dev/ebbtide"))
-ENGINE = os.environ["DOCKER_HOST"]
+
+
+def own_engine():
+    """An engine for this program alone, where DOCKER_HOST names none."""
+    folder = tempfile.mkdtemp(prefix="ebbtide-engine-")
+    script = str(ROOT / "tests/support/engine.sh")
+    atexit.register(subprocess.run, [script, "stop", folder], check=True)
+    host = subprocess.run([script, "start", folder, "--drop-sys-resource"], check=True, capture_output=True,
+                          text=True).stdout.strip()
+    subprocess.run([str(ROOT / "tests/support/images.sh"), "dind"], check=True, env={**os.environ, "DOCKER_HOST": host})
+    return host
+
+
+ENGINE = os.environ.get("DOCKER_HOST") or own_engine()
 AGENT_IMAGE = "ebbtide-test/agent:1"
 BUSYBOX = "ebbtide-test/busybox:1"
 

@@ -185,6 +185,57 @@ TEST(BuildLines, PassOverLinesThatAreTooLong) {
   EXPECT_THAT(lines.take_steps(), ElementsAre("7315dc7fff25"));
 }
 
+std::string viewed(std::string_view progress, std::size_t cut) {
+  BuildView view;
+  return view.feed(progress.substr(0, cut)) + view.feed(progress.substr(cut)) + view.finish();
+}
+
+// As Engine 20.10 wrote it: labels of the query come as steps, in the order of their names.
+TEST(BuildView, HidesTheStepOfOurLabelWhereverTheBytesAreCut) {
+  constexpr std::string_view kGiven =
+      R"({"stream":"Step 1/3 : FROM a"}
+{"stream":"\n"}
+{"stream":" ---\u003e fd8313beb583\n"}
+{"stream":"Step 2/3 : LABEL ebbtide.image-agent=server/agent"}
+{"stream":"\n"}
+{"stream":" ---\u003e Running in f3eb69348208\n"}
+{"stream":"Removing intermediate container f3eb69348208\n"}
+{"stream":" ---\u003e f77ea01e38ba\n"}
+{"stream":"Step 3/3 : LABEL z=w"}
+{"stream":"\n"}
+{"stream":" ---\u003e 19794df6bcd2\n"}
+{"stream":"Successfully built 19794df6bcd2\n"})";
+  constexpr std::string_view kShown =
+      "{\"stream\":\"Step 1/2 : FROM a\"}\r\n"
+      R"({"stream":"\n"}
+{"stream":" ---\u003e fd8313beb583\n"}
+)"
+      "{\"stream\":\"Step 2/2 : LABEL z=w\"}\r\n"
+      R"({"stream":"\n"}
+{"stream":" ---\u003e 19794df6bcd2\n"}
+{"stream":"Successfully built 19794df6bcd2\n"})";
+  for (std::size_t cut = 0; cut <= kGiven.size(); ++cut) ASSERT_EQ(viewed(kGiven, cut), kShown) << cut;
+}
+
+TEST(BuildView, ShowsWhatFollowsOurStepWhenItIsTheLast) {
+  constexpr std::string_view kEnd = "{\"aux\":{\"ID\":\"sha256:1\"}}\n{\"stream\":\"Successfully built 1\\n\"}\n";
+  const std::string given =
+      "{\"stream\":\"Step 2/2 : LABEL ebbtide.image-agent=s/a\"}\n{\"stream\":\" ---\\u003e f77e\\n\"}\n";
+  EXPECT_EQ(viewed(given + std::string(kEnd), 10), kEnd);
+}
+
+TEST(BuildView, LosesNothingOfOtherLinesHoweverLong) {
+  const auto line = "{\"stream\":\"" + std::string(300'000, 'x') + "\"}\r\n{\"errorDetail\":{}}\r\nno json";
+  for (const std::size_t cut : {0UL, 1UL, 70'000UL, 299'999UL, line.size()}) EXPECT_EQ(viewed(line, cut), line);
+}
+
+TEST(Answer, HistoryLosesTheLayerOfOurLabel) {
+  auto history =
+      Json::parse(R"([{"CreatedBy":"/bin/sh -c #(nop)  LABEL ebbtide.image-agent=s/a"},{"CreatedBy":"RUN x"}])");
+  hide_label_layers(history);
+  EXPECT_EQ(history, Json::parse(R"([{"CreatedBy":"RUN x"}])"));
+}
+
 TEST(LoadLines, FindReferencesAndIdsWhereverTheBytesAreCut) {
   constexpr std::string_view kLoad =
       "{\"status\":\"Loading layer\",\"progressDetail\":{\"current\":1}}\r\n"
