@@ -212,7 +212,7 @@ END
             export COMPOSE_DOCKER_CLI_BUILD=0 PYTHONHOME=/machine/usr PATH=$PATH:/machine/usr/bin HOME=/home/go
             compose() {{ /machine/usr/bin/python3 /machine/usr/bin/docker-compose --no-ansi "$@"; }}
             compose up -d --build; compose ps
-            until docker logs project_web_1 | grep found; do sleep 0.2; done
+            for i in $(seq 100); do docker logs project_web_1 | grep found && break; sleep 0.2; done
             compose logs built; compose exec -T db sh -c 'echo exec works' </dev/null; compose run --rm -T web sh -c 'echo run as $WHO' </dev/null
             docker volume ls --format '{{{{.Name}}}}' --filter name=project; docker network ls --format '{{{{.Name}}}}' --filter name=project
             compose down -v --rmi local; echo down $?
