@@ -39,6 +39,7 @@ final class CompletionQueue {
     private final Deque<String> waiting = new ArrayDeque<>();
     private Path file;
     private int linesInFile;
+    private boolean isGivingUp;
     private long notBefore = System.nanoTime();
 
     CompletionQueue(Sender sender, Health health, int bound) {
@@ -109,6 +110,7 @@ final class CompletionQueue {
 
     private synchronized void delivered(String line) {
         backoff.reset();
+        isGivingUp = false;
         waiting.remove(line); // the first, unless it was given up meanwhile
         if (waiting.isEmpty() && linesInFile > 0) {
             writeFile();
@@ -116,8 +118,9 @@ final class CompletionQueue {
     }
 
     private void shorten() {
-        if (waiting.size() > bound) {
-            LOG.warn("More than " + bound + " finished jobs wait for Ebbtide; the oldest is given up");
+        if (waiting.size() > bound && !isGivingUp) {
+            isGivingUp = true;
+            LOG.warn("More than " + bound + " finished jobs wait for Ebbtide; the oldest are given up");
         }
         while (waiting.size() > bound) {
             waiting.remove();

@@ -54,7 +54,7 @@ final class Forwarder {
 
     /** For the queue of completions, whose messages wait until they are delivered. */
     void complete(String body) throws ServiceException {
-        ask(Message.JOB_COMPLETION, Gocd.IDENTIFIER.getSupportedExtensionVersions().get(0), body, any -> true);
+        ask(Message.JOB_COMPLETION, Gocd.IDENTIFIER.getSupportedExtensionVersions().get(0), body, String::isBlank);
     }
 
     /** The service was heard of elsewhere. */
@@ -105,7 +105,7 @@ final class Forwarder {
 
     private Answer createAgent(String version, String body) {
         try {
-            return Answer.ok(ask(Message.CREATE_AGENT, version, body, any -> true));
+            return Answer.ok(ask(Message.CREATE_AGENT, version, body, String::isBlank));
         } catch (ServiceException failed) {
             var text = told(failed) + " GoCD asks for the agent again in some minutes.";
             console(body, text);
@@ -132,7 +132,7 @@ final class Forwarder {
 
     private Answer tell(Message message, String version, String body) {
         try {
-            return Answer.ok(ask(message, version, body, any -> true));
+            return Answer.ok(ask(message, version, body, String::isBlank));
         } catch (ServiceException failed) {
             // Said in server health; the next ping brings all of it again.
             LOG.debug(message.requestName + " did not reach Ebbtide: " + failed.getMessage());
