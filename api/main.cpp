@@ -30,10 +30,23 @@ std::optional<std::string> environment(const std::string& variable) {
   return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
-std::string help_of(const Setting& setting) {
+std::string help_of(const Setting& setting, unsigned command) {
   std::string help(setting.help);
-  if (!setting.otherwise.empty()) help += " [" + std::string(setting.otherwise) + "]";
+  if (const auto otherwise = default_of(setting, command); !otherwise.empty()) help += " [" + otherwise + "]";
   return help + " (" + variable_of(setting) + ")";
+}
+
+const char* type_name(const Setting& setting) {
+  switch (setting.type) {
+    case SettingType::kSeconds:
+      return "SECONDS";
+    case SettingType::kMinutes:
+      return "MINUTES";
+    case SettingType::kCount:
+      return "NUMBER";
+    default:
+      return "TEXT";
+  }
 }
 
 // What one command's flags said. Values stay texts: Settings checks them all in one way, wherever they come from.
@@ -50,9 +63,10 @@ void add_flags(Said& said, unsigned command) {
     const auto keep = [&said, name = std::string(setting.name)](const std::string& value) { said.given[name] = value; };
     if (setting.type == SettingType::kFlag)
       said.app->add_flag_function(
-          flag_of(setting), [keep](std::int64_t) { keep("true"); }, help_of(setting));
+          flag_of(setting), [keep](std::int64_t) { keep("true"); }, help_of(setting, command));
     else
-      said.app->add_option_function<std::string>(flag_of(setting), keep, help_of(setting));
+      said.app->add_option_function<std::string>(flag_of(setting), keep, help_of(setting, command))
+          ->type_name(type_name(setting));
   }
 }
 

@@ -129,6 +129,8 @@ std::string default_folder(const char* for_root, const char* variable, const cha
   return std::string(home ? home : "/tmp") + below_home;
 }
 
+}  // namespace
+
 std::string default_of(const Setting& setting, unsigned command) {
   if (setting.name == "listen") return command == kServe ? "127.0.0.1:8160" : "";
   if (setting.name == "state_dir") return default_folder("/var/lib/ebbtide", "XDG_STATE_HOME", "/.local/state/ebbtide");
@@ -139,8 +141,6 @@ std::string default_of(const Setting& setting, unsigned command) {
   }
   return std::string(setting.otherwise);
 }
-
-}  // namespace
 
 std::span<const Setting> all_settings() { return kSettings; }
 
@@ -166,6 +166,8 @@ Result<Settings> Settings::gather(unsigned command, const Given& flags, Lookup e
     if (!read) return fail(read.error());
     from_file = std::move(*read);
   }
+  for (const auto& [name, value] : from_file)
+    if (const auto sound = check(*find_setting(name), value); !sound) return fail(sound.error());
   Settings settings;
   for (const auto& setting : kSettings) {
     if (!(setting.commands & command)) continue;

@@ -34,6 +34,8 @@ struct Setting {
 std::span<const Setting> all_settings();
 std::string flag_of(const Setting& setting);
 std::string variable_of(const Setting& setting);
+// Where nothing else is said, for one command; some depend on the user and on DOCKER_HOST.
+std::string default_of(const Setting& setting, unsigned command);
 
 // The values that one command runs with.
 class Settings {
