@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
+import urllib.request
 import uuid
 import xml.etree.ElementTree as xml
 
@@ -52,7 +54,8 @@ def docker(*args, **options):
 
 def until(what, condition, seconds=60):
     tick = threading.Event()
-    for _ in range(int(seconds * 10)):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         found = condition()
         if found:
             return found
@@ -91,10 +94,13 @@ class Server:
         until("the server", self.answers, 30)
         return self
 
-    def answers(self):
-        import urllib.request
+    def ready(self):
+        """After the first listing of its engines: it knows its agents."""
+        return self.answers("/readyz")
+
+    def answers(self, path="/healthz"):
         try:
-            with urllib.request.urlopen(self.url + "/healthz", timeout=5):
+            with urllib.request.urlopen(self.url + path, timeout=5):
                 return True
         except OSError:
             if self.process.poll() is not None:

@@ -92,10 +92,15 @@ class Soak(ServerTest):
                     break
             self.server.kill()
             self.server.start()
+            if self.random.random() < 0.5:  # else killed again while it takes agents up
+                until("the agents to be taken up", self.server.ready)
+        until("the agents to be taken up", self.server.ready)
         running = docker("ps", "--format", "{{.Names}}").split()
         for agent in survivors.values():
             self.assertIn(agent, running, "a living agent was ended")
-        for agent in self.agents():
+        ends = self.agents()
+        self.assertGreaterEqual(len(ends), len(survivors))
+        for agent in ends:
             self.gocd.end_agent(agent["id"])
         until("an empty engine", lambda: not self.server.left(), 180)
 
