@@ -7,7 +7,9 @@
 namespace ebbtide::api {
 
 int check_config(const Settings& settings) {
-  if (const auto listen = parse_listen(settings); !listen) return complain(listen.error(), kWrongSettings);
+  const auto listen = parse_listen(settings);
+  if (!listen) return complain(listen.error(), kWrongSettings);
+  if (const auto token = access_token(settings, *listen); !token) return complain(token.error(), kWrongSettings);
   for (const auto& setting : all_settings()) {
     const auto found = settings.values().find(setting.name);
     if (found == settings.values().end()) continue;

@@ -2,7 +2,7 @@
 
 #include <httplib.h>
 
-#include <optional>
+#include <algorithm>
 #include <thread>
 
 #include "docker/base/log.h"
@@ -12,26 +12,24 @@ namespace ebbtide::api {
 namespace {
 
 constexpr std::size_t kMaxBody = 1 << 20;
-constexpr std::time_t kReadLimitSeconds = 30;
 constexpr std::time_t kWriteLimitSeconds = 10;
+constexpr const char* kTooLarge = "the body is larger than 1 MiB";
 
 // What cpp-httplib itself adds as headers; a client that sends them would shadow the real ones.
 bool shadows(const std::string& name) {
   return name == "remote_addr" || name == "remote_port" || name == "local_addr" || name == "local_port";
 }
 
-// False if the client sent a header that it may not send.
-bool read_headers(const httplib::Request& from, HttpRequest& to) {
-  for (const auto& [name, value] : from.headers) {
-    const auto lower = to_lower(name);
-    if (shadows(lower) && from.headers.count(name) > 1) return false;
-    if (!shadows(lower)) to.headers[lower] = value;
-  }
-  return true;
+std::map<std::string, std::string> headers_of(const httplib::Request& request) {
+  std::map<std::string, std::string> headers;
+  for (const auto& [name, value] : request.headers)
+    if (const auto lower = to_lower(name); !shadows(lower)) headers[lower] = value;
+  return headers;
 }
 
 void write(const HttpResponse& from, httplib::Response& to) {
   to.status = from.status;
+  to.set_header("X-Content-Type-Options", "nosniff");
   for (const auto& [name, value] : from.headers) to.set_header(name, value);
   if (!from.stream) {
     to.set_content(from.body, from.content_type);
@@ -52,9 +50,60 @@ void write(const HttpResponse& from, httplib::Response& to) {
       });
 }
 
-HttpResponse plain_error(int status, const std::string& message) {
-  return {
-      .status = status, .body = "{\"message\":\"" + message + "\"}\n", .headers = {}, .stream = {}, .stream_ended = {}};
+std::string error_body(const char* message) { return std::string("{\"message\":\"") + message + "\"}\n"; }
+
+// Answers and ends the connection, whatever of the request is still to come. cpp-httplib has no call for it: but it
+// ends a connection whose content provider fails, and this one does when all is sent.
+void refuse(int status, const char* message, httplib::Response& to) {
+  auto body = error_body(message);
+  to.status = status;
+  to.set_header("X-Content-Type-Options", "nosniff");
+  to.set_header("Connection", "close");
+  const auto size = body.size();
+  to.set_content_provider(size, "application/json",
+                          [body = std::move(body)](std::size_t, std::size_t, httplib::DataSink& sink) {
+                            sink.write(body.data(), body.size());
+                            return false;
+                          });
+}
+
+// False, and refused, if a request is not to be routed.
+bool check_head(const httplib::Request& request, httplib::Response& response) {
+  const bool get = request.method == "GET" || request.method == "HEAD";
+  const bool sized = request.has_header("Content-Length");
+  const bool chunked = request.has_header("Transfer-Encoding");
+  if (!get && request.method != "POST") {
+    response.set_header("Allow", "GET, HEAD, POST");
+    refuse(405, "only GET, HEAD and POST are served", response);
+  } else if ((get && (chunked || (sized && request.get_header_value("Content-Length") != "0"))) || (sized && chunked) ||
+             request.get_header_value_count("Content-Length") > 1) {
+    refuse(400, "a GET has no body, and a POST says its length in one way", response);
+  } else if (request.is_multipart_form_data()) {
+    refuse(415, "forms are not read: send JSON", response);
+  } else if (std::ranges::any_of(request.headers, [&](const auto& header) {
+               return shadows(to_lower(header.first)) && request.get_header_value_count(header.first) > 1;
+             })) {
+    refuse(400, "a reserved header was sent", response);
+  } else if (!request.ranges.empty()) {
+    response.status = 416;  // without a body, which cpp-httplib would cut to the range
+  } else {
+    return true;
+  }
+  return false;
+}
+
+Result<std::string> read_body(const httplib::Request& request, const httplib::ContentReader& reader) {
+  std::string body;
+  if (!request.has_header("Content-Length") && !request.has_header("Transfer-Encoding")) return body;
+  bool too_large = parse_number(request.get_header_value("Content-Length")).value_or(0) > kMaxBody;
+  const bool whole = reader([&](const char* data, std::size_t size) {
+    too_large = too_large || body.size() + size > kMaxBody;
+    if (!too_large) body.append(data, size);
+    return !too_large;
+  });
+  if (too_large) return fail(Error::too_large(kTooLarge));
+  if (!whole) return fail(Error::timeout("the body did not come whole"));
+  return body;
 }
 
 }  // namespace
@@ -66,38 +115,29 @@ std::string HttpRequest::header(const std::string& lower_case_name) const {
 
 class HttpServer::Impl {
  public:
-  Impl(unsigned threads, Handler handler) : handler_(std::move(handler)) {
+  Impl(unsigned threads, Handler handler, std::chrono::milliseconds read_limit) : handler_(std::move(handler)) {
     server_.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
     server_.set_payload_max_length(kMaxBody);
-    server_.set_read_timeout(kReadLimitSeconds);
+    server_.set_read_timeout(read_limit);
     server_.set_write_timeout(kWriteLimitSeconds);
     server_.set_keep_alive_max_count(1000);
     server_.set_tcp_nodelay(true);
-    server_.Get(
-        ".*", [this](const httplib::Request& request, httplib::Response& response) { answer(request, {}, response); });
-    // Read by us: left alone, cpp-httplib waits for the end of the connection where no length is given, and reads
-    // chunked bodies of any size.
-    server_.Post(".*", [this](const httplib::Request& request, httplib::Response& response,
-                              const httplib::ContentReader& reader) {
-      if (auto body = read_body(request, reader))
-        answer(request, std::move(*body), response);
-      else
-        write(plain_error(413, "the body is larger than 1 MiB, or broken"), response);
+    // cpp-httplib's own choice, SO_REUSEPORT, would let two servers share a port unawares.
+    server_.set_socket_options([](int socket) {
+      const int yes = 1;
+      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
-    server_.set_error_handler([](const httplib::Request&, httplib::Response& response) {
-      if (response.body.empty()) write(plain_error(response.status, "the request could not be served"), response);
-    });
+    route();
   }
 
   ~Impl() { stop(); }
 
   Result<void> start(const std::string& host, std::uint16_t port) {
-    const bool bound = port == 0 ? (port_ = static_cast<std::uint16_t>(server_.bind_to_any_port(host))) != 0
-                                 : server_.bind_to_port(host, port);
-    if (port != 0) port_ = port;
-    if (!bound || port_ == 0xffff)
+    const int bound = port == 0 ? server_.bind_to_any_port(host) : server_.bind_to_port(host, port) ? port : -1;
+    if (bound <= 0)
       return fail(Error::unavailable("can't listen on " + host + ":" + std::to_string(port) +
                                      ": the port is taken, or the address is not this machine's"));
+    port_ = static_cast<std::uint16_t>(bound);
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     while (!server_.is_running()) std::this_thread::yield();
     return {};
@@ -112,34 +152,42 @@ class HttpServer::Impl {
   }
 
  private:
-  static std::optional<std::string> read_body(const httplib::Request& request, const httplib::ContentReader& reader) {
-    std::string body;
-    if (!request.has_header("Content-Length") && !request.has_header("Transfer-Encoding")) return body;
-    const bool whole = reader([&body](const char* data, std::size_t size) {
-      if (body.size() + size > kMaxBody) return false;
-      body.append(data, size);
-      return true;
+  void route() {
+    using Routing = httplib::Server::HandlerResponse;
+    server_.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+      return check_head(request, response) ? Routing::Unhandled : Routing::Handled;
     });
-    return whole ? std::optional(std::move(body)) : std::nullopt;
+    server_.Get(
+        ".*", [this](const httplib::Request& request, httplib::Response& response) { answer(request, {}, response); });
+    // Read by us: left alone, cpp-httplib waits for the end of the connection where no length is given, and reads
+    // chunked bodies of any size.
+    server_.Post(".*", [this](const httplib::Request& request, httplib::Response& response,
+                              const httplib::ContentReader& reader) {
+      if (auto body = read_body(request, reader))
+        answer(request, std::move(*body), response);
+      else
+        refuse(body.error().kind == ErrorKind::kTooLarge ? 413 : 408, body.error().message.c_str(), response);
+    });
+    // What cpp-httplib itself refuses, before any of ours has seen it.
+    server_.set_error_handler([](const httplib::Request&, httplib::Response& response) {
+      if (!response.has_header("Content-Type") && response.status != 416)
+        refuse(response.status, "the request could not be read", response);
+    });
   }
 
   void answer(const httplib::Request& from, std::string body, httplib::Response& to) {
     HttpRequest request{.method = from.method,
                         .path = from.path,
                         .query = {},
-                        .headers = {},
+                        .headers = headers_of(from),
                         .body = std::move(body),
                         .peer = from.remote_addr};
     for (const auto& [name, value] : from.params) request.query[name] = value;
-    if (!read_headers(from, request)) {
-      write(plain_error(400, "a reserved header was sent"), to);
-      return;
-    }
     try {
       write(handler_(request), to);
     } catch (const std::exception& fault) {
       log_error("a request failed: this is a fault of ebbtide", {{"path", request.path}, {"what", fault.what()}});
-      write(plain_error(500, "an internal fault; see the log"), to);
+      refuse(500, "an internal fault; see the log", to);
     }
   }
 
@@ -149,8 +197,8 @@ class HttpServer::Impl {
   std::uint16_t port_ = 0;
 };
 
-HttpServer::HttpServer(unsigned threads, Handler handler)
-    : impl_(std::make_unique<Impl>(threads, std::move(handler))) {}
+HttpServer::HttpServer(unsigned threads, Handler handler, std::chrono::milliseconds read_limit)
+    : impl_(std::make_unique<Impl>(threads, std::move(handler), read_limit)) {}
 HttpServer::~HttpServer() = default;
 Result<void> HttpServer::start(const std::string& host, std::uint16_t port) { return impl_->start(host, port); }
 std::uint16_t HttpServer::port() const { return impl_->port(); }

@@ -1,6 +1,8 @@
 // HttpServer: HTTP/1.1 for plugin requests and pages, a thin wrap of cpp-httplib, whose types stay in http_server.cpp.
-// Its weaknesses are fenced here: bodies are limited, the peer's address is the socket's, no files are served, and
-// headers that could shadow its own are refused. It belongs on loopback or a private network, or behind a TLS proxy.
+// Its weaknesses are fenced here: bodies are limited, forms, ranges and files are not served, the peer's address is the
+// socket's, and headers that could shadow its own are refused. After a request whose end is in doubt the connection
+// ends, so that nothing of it is taken for the next. It belongs on loopback or a private network, or behind a TLS
+// proxy.
 //
 // Handlers run on its threads, many at once. A handler that throws is a fault of ours: 500, logged.
 #pragma once
@@ -44,10 +46,12 @@ class HttpServer {
  public:
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
-  HttpServer(unsigned threads, Handler handler);
+  // read_limit: how long a client may leave us without its next byte.
+  HttpServer(unsigned threads, Handler handler, std::chrono::milliseconds read_limit = std::chrono::seconds(30));
   ~HttpServer();  // stop()
 
-  // Binds and serves; port 0 takes a free one. kUnavailable if the address can't be had.
+  // Binds and serves; port 0 takes a free one. kUnavailable if the address can't be had. Only GET, HEAD and POST come
+  // to the handler.
   Result<void> start(const std::string& host, std::uint16_t port);
   std::uint16_t port() const;
   // Streams see their next piece refused; returns when no handler runs any more.

@@ -1,10 +1,12 @@
 #include "api/process.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/file.h>
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "docker/base/log.h"
 #include "docker/base/text.h"
@@ -41,7 +43,11 @@ Result<void> configure_log(const Settings& settings) {
   return fail(Error::invalid("log_level (" + settings.origin("log_level") + ") must be debug, info, warning or error"));
 }
 
-bool HostAndPort::is_loopback() const { return host.starts_with("127.") || host == "localhost" || host == "::1"; }
+bool HostAndPort::is_loopback() const {
+  in_addr address{};
+  const bool ipv4 = ::inet_pton(AF_INET, host.c_str(), &address) == 1;  // a name may begin with 127. too
+  return (ipv4 && host.starts_with("127.")) || host == "localhost" || host == "::1";
+}
 
 Result<HostAndPort> parse_listen(const Settings& settings) {
   const auto text = settings.text("listen");
@@ -53,6 +59,21 @@ Result<HostAndPort> parse_listen(const Settings& settings) {
     return fail(Error::invalid("listen (" + settings.origin("listen") +
                                ") must be an address and a port, as 127.0.0.1:8160; it is " + text));
   return HostAndPort{host, static_cast<std::uint16_t>(*port)};
+}
+
+Result<std::string> access_token(const Settings& settings, const HostAndPort& listen) {
+  auto token = settings.text("token");
+  if (const auto path = settings.text("token_file"); !path.empty()) {
+    std::ifstream file(path);
+    token = trim(std::string((std::istreambuf_iterator<char>(file)), {}));
+    if (!file || token.empty())
+      return fail(
+          Error::invalid("token_file (" + settings.origin("token_file") + ") can't be read, or is empty: " + path));
+  }
+  if (listen.is_loopback() || !token.empty()) return token;
+  return fail(
+      Error::invalid("listen names an address beyond loopback, so a token is needed: set token_file to a file "
+                     "that holds one (head -c 32 /dev/urandom | base64), and give the bridge the same"));
 }
 
 Result<void> make_folder(const std::string& path, const std::string& setting) {

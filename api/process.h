@@ -29,6 +29,8 @@ struct HostAndPort {
   bool is_loopback() const;
 };
 Result<HostAndPort> parse_listen(const Settings& settings);
+// The token that clients must show; empty: none. kInvalid if listen names an address beyond loopback and there is none.
+Result<std::string> access_token(const Settings& settings, const HostAndPort& listen);
 // A folder of ours, made if missing, for its owner only.
 Result<void> make_folder(const std::string& path, const std::string& setting);
 // Held for as long as it lives; kConflict if another process has it.

@@ -1,36 +1,15 @@
 // ebbtide serve: the server.
 #include <filesystem>
-#include <fstream>
 
 #include "api/commands.h"
 #include "api/http_server.h"
 #include "api/process.h"
 #include "api/surface.h"
 #include "docker/base/log.h"
-#include "docker/base/text.h"
 #include "docker/engine/http_engine.h"
 
 namespace ebbtide::api {
 namespace {
-
-Result<std::string> read_token(const Settings& settings) {
-  const auto path = settings.text("token_file");
-  if (path.empty()) return settings.text("token");
-  std::ifstream file(path);
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  const std::string token(trim(text));
-  if (!file || token.empty())
-    return fail(
-        Error::invalid("token_file (" + settings.origin("token_file") + ") can't be read, or is empty: " + path));
-  return token;
-}
-
-Result<void> check_exposure(const HostAndPort& listen, const std::string& token) {
-  if (listen.is_loopback() || !token.empty()) return {};
-  return fail(
-      Error::invalid("listen names an address beyond loopback, so a token is needed: set token_file to a file "
-                     "that holds one (head -c 32 /dev/urandom | base64), and give the bridge the same"));
-}
 
 plugin::FleetSettings fleet_settings(const Settings& settings, const std::string& server_id) {
   plugin::FleetSettings fleet;
@@ -58,9 +37,8 @@ int serve(const Settings& settings) {
   StopSignals signals;
   const auto listen = parse_listen(settings);
   if (!listen) return complain(listen.error(), kWrongSettings);
-  const auto token = read_token(settings);
+  const auto token = access_token(settings, *listen);
   if (!token) return complain(token.error(), kWrongSettings);
-  if (const auto safe = check_exposure(*listen, *token); !safe) return complain(safe.error(), kWrongSettings);
   if (const auto made = make_folder(settings.text("run_dir"), "--run-dir"); !made)
     return complain(made.error(), kFailed);
   const auto state = open_state(settings);

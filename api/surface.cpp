@@ -13,6 +13,7 @@ namespace ebbtide::api {
 namespace {
 
 constexpr std::string_view kRequests = "/plugin/v1/requests/";
+constexpr std::string_view kListen = "/plugin/v1/processor-requests";
 constexpr std::string_view kResponses = "/plugin/v1/processor-responses/";
 constexpr std::string_view kAgents = "/api/v1/agents/";
 constexpr std::size_t kHistoryRows = 500;
@@ -42,7 +43,6 @@ HttpResponse page_response(std::string html) {
   response.headers = {{"Content-Security-Policy",
                        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; "
                        "frame-ancestors 'none'"},
-                      {"X-Content-Type-Options", "nosniff"},
                       {"Referrer-Policy", "no-referrer"},
                       {"Cache-Control", "no-store"}};
   return response;
@@ -96,24 +96,36 @@ HttpResponse Surface::handle(const HttpRequest& request) {
 }
 
 HttpResponse Surface::route(const HttpRequest& request) {
-  const bool get = request.method == "GET";
-  const bool post = request.method == "POST";
-  if (post && request.path.starts_with(kRequests)) return plugin_request(request);
-  if (get && request.path == "/plugin/v1/processor-requests") return processor_requests(request);
-  if (post && request.path.starts_with(kResponses)) return processor_response(request);
-  if (get && request.path == "/") return page_response(status_page(fleet_));
-  if (get && request.path == "/static/style.css") {
-    auto style = text_response(200, std::string(status_style()));
-    style.content_type = "text/css; charset=utf-8";
-    return style;
+  struct Route {
+    std::string_view method;
+    std::string_view path;  // with "/" at its end: all that begins so
+    HttpResponse (Surface::*serve)(const HttpRequest&);
+  };
+  static constexpr Route kRoutes[] = {{"POST", kRequests, &Surface::plugin_request},
+                                      {"GET", kListen, &Surface::processor_requests},
+                                      {"POST", kResponses, &Surface::processor_response},
+                                      {"GET", "/", &Surface::page},
+                                      {"GET", "/static/style.css", &Surface::style},
+                                      {"GET", "/metrics", &Surface::metrics},
+                                      {"GET", "/api/v1/clusters", &Surface::clusters},
+                                      {"GET", "/api/v1/agents", &Surface::agents},
+                                      {"GET", "/api/v1/history", &Surface::history},
+                                      {"GET", kAgents, &Surface::agent},
+                                      {"POST", kAgents, &Surface::end_agent}};
+  // Whoever only looks may not take the channel from the bridge.
+  std::string_view method = request.method;
+  if (method == "HEAD" && request.path != kListen) method = "GET";
+  std::string allowed;
+  for (const auto& route : kRoutes) {
+    const bool begins = route.path.size() > 1 && route.path.ends_with('/') && request.path.starts_with(route.path);
+    if (!begins && request.path != route.path) continue;
+    if (method == route.method) return (this->*route.serve)(request);
+    allowed.append(allowed.empty() ? "" : ", ").append(route.method);
   }
-  if (get && request.path == "/metrics") {
-    auto metrics = text_response(200, metrics_text(fleet_));
-    metrics.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    return metrics;
-  }
-  if (request.path.starts_with("/api/v1/")) return json(request);
-  return error_response(404, "there is nothing at " + request.path.substr(0, 200));
+  if (allowed.empty()) return error_response(404, "there is nothing at " + request.path.substr(0, 200));
+  auto refused = error_response(405, request.path.substr(0, 200) + " is for " + allowed);
+  refused.headers["Allow"] = allowed;
+  return refused;
 }
 
 HttpResponse Surface::plugin_request(const HttpRequest& request) {
@@ -177,30 +189,39 @@ HttpResponse Surface::processor_response(const HttpRequest& request) {
   return json_response("");
 }
 
-HttpResponse Surface::json(const HttpRequest& request) {
-  const bool get = request.method == "GET";
-  if (get && request.path == "/api/v1/clusters") return json_response(clusters_json(fleet_.clusters()));
-  if (get && request.path == "/api/v1/agents") return json_response(agents_json(fleet_.agents()));
-  if (get && request.path == "/api/v1/history") return json_response(history_json(fleet_.history(kHistoryRows)));
-  if (request.path.starts_with(kAgents)) {
-    auto id = request.path.substr(kAgents.size());
-    if (get) return agent_json(id);
-    if (request.method == "POST" && id.ends_with("/end")) return end_agent(request, id.substr(0, id.size() - 4));
-  }
-  return error_response(404, "there is nothing at " + request.path.substr(0, 200));
+HttpResponse Surface::page(const HttpRequest&) { return page_response(status_page(fleet_)); }
+
+HttpResponse Surface::style(const HttpRequest&) {
+  auto response = text_response(200, std::string(status_style()));
+  response.content_type = "text/css; charset=utf-8";
+  return response;
 }
 
-HttpResponse Surface::agent_json(const std::string& agent_id) {
-  const auto agent = fleet_.agent(agent_id);
-  return agent ? json_response(agents_json({*agent}, true))
-               : error_response(404, "no agent " + agent_id.substr(0, 100));
+HttpResponse Surface::metrics(const HttpRequest&) {
+  auto response = text_response(200, metrics_text(fleet_));
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  return response;
+}
+
+HttpResponse Surface::clusters(const HttpRequest&) { return json_response(clusters_json(fleet_.clusters())); }
+HttpResponse Surface::agents(const HttpRequest&) { return json_response(agents_json(fleet_.agents())); }
+HttpResponse Surface::history(const HttpRequest&) { return json_response(history_json(fleet_.history(kHistoryRows))); }
+
+HttpResponse Surface::agent(const HttpRequest& request) {
+  const auto id = request.path.substr(kAgents.size());
+  const auto found = fleet_.agent(id);
+  return found ? json_response(agents_json({*found}, true)) : error_response(404, "no agent " + id.substr(0, 100));
 }
 
 // The header can't be sent by a form of another site.
-HttpResponse Surface::end_agent(const HttpRequest& request, const std::string& agent_id) {
+HttpResponse Surface::end_agent(const HttpRequest& request) {
+  constexpr std::string_view kEnd = "/end";
+  auto id = request.path.substr(kAgents.size());
+  if (!id.ends_with(kEnd)) return error_response(404, "there is nothing to post to at " + request.path.substr(0, 200));
+  id.resize(id.size() - kEnd.size());
   if (request.header("x-ebbtide-action") != "end")
     return error_response(400, "to end an agent, send the header X-Ebbtide-Action: end");
-  const auto ended = fleet_.end_agent(agent_id);
+  const auto ended = fleet_.end_agent(id);
   if (!ended) return error_response(ended.error().kind == ErrorKind::kNotFound ? 404 : 409, ended.error().message);
   return json_response("{}\n");
 }

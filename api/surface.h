@@ -33,9 +33,14 @@ class Surface {
   HttpResponse processor_requests(const HttpRequest& request);
   HttpResponse processor_response(const HttpRequest& request);
 
-  HttpResponse json(const HttpRequest& request);
-  HttpResponse agent_json(const std::string& agent_id);
-  HttpResponse end_agent(const HttpRequest& request, const std::string& agent_id);
+  HttpResponse page(const HttpRequest& request);
+  HttpResponse style(const HttpRequest& request);
+  HttpResponse metrics(const HttpRequest& request);
+  HttpResponse clusters(const HttpRequest& request);
+  HttpResponse agents(const HttpRequest& request);
+  HttpResponse history(const HttpRequest& request);
+  HttpResponse agent(const HttpRequest& request);
+  HttpResponse end_agent(const HttpRequest& request);
   HttpResponse ready();
 
   plugin::Fleet& fleet_;
