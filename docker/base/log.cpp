@@ -3,11 +3,15 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <nlohmann/json.hpp>
 
 namespace ebbtide {
 namespace {
+
+constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%e%z %-7l %v";
+constexpr const char* kJsonPattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v)";
 
 std::atomic<LogFormat> format{LogFormat::kText};
 
@@ -28,7 +32,7 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 spdlog::logger& logger() {
   static const auto instance = [] {
     auto made = spdlog::stderr_logger_mt("ebbtide");
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %-7l %v");
+    made->set_pattern(kTextPattern);
     return made;
   }();
   return *instance;
@@ -42,7 +46,10 @@ std::string as_json(std::string_view message, LogFields fields) {
 }
 
 void append_quoted(std::string& out, std::string_view value) {
-  const bool plain = !value.empty() && value.find_first_of(" \t\r\n\"\\=") == std::string_view::npos;
+  // Control characters would reach the reader's terminal.
+  const bool plain = !value.empty() && std::ranges::none_of(value, [](unsigned char c) {
+    return c <= ' ' || c == 0x7f || c == '"' || c == '\\' || c == '=';
+  });
   if (plain) {
     out += value;
     return;
@@ -66,15 +73,13 @@ std::string as_text(std::string_view message, LogFields fields) {
 void configure_log(LogFormat new_format, LogLevel level) {
   format = new_format;
   logger().set_level(to_spdlog(level));
-  if (new_format == LogFormat::kJson)
-    logger().set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v)");
+  logger().set_pattern(new_format == LogFormat::kJson ? kJsonPattern : kTextPattern);
 }
 
 void log_line(LogLevel level, std::string_view message, LogFields fields) {
   const auto spd_level = to_spdlog(level);
   if (!logger().should_log(spd_level)) return;
-  logger().log(spd_level, "{}",
-               format == LogFormat::kJson ? as_json(message, fields) : as_text(message, fields));
+  logger().log(spd_level, "{}", format == LogFormat::kJson ? as_json(message, fields) : as_text(message, fields));
 }
 
 }  // namespace ebbtide
