@@ -80,9 +80,9 @@ class RawClient {
     return read;
   }
 
-  // A line of a chunked stream, with each chunk one line.
+  // A line of a chunked stream, where each chunk is a line; empty at its end.
   std::string stream_line() {
-    until("\r\n");  // the chunk's size
+    if (const auto size = until("\r\n"); size.empty() || size == "0") return {};
     auto line = until("\n");
     until("\r\n");
     return line;
