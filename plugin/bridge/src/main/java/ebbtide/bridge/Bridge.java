@@ -33,7 +33,7 @@ final class Bridge implements AutoCloseable {
     Bridge(GoApplicationAccessor accessor, SettingsSource settings) {
         var gocd = new Gocd(accessor);
         health = new Health(gocd);
-        link = new Link(settings, http, health);
+        link = new Link(settings, http, health, this::settingsChanged);
         channel = new ProcessorChannel(gocd, link, health, this::connected);
         forwarder = new Forwarder(link, gocd, health, channel.serverId(), new Breaker(System::nanoTime));
         completions = new CompletionQueue(forwarder::complete, health, COMPLETIONS);
@@ -58,6 +58,10 @@ final class Bridge implements AutoCloseable {
             return Forwarder.Answer.ok("");
         }
         return forwarder.forward(message, version, body);
+    }
+
+    private void settingsChanged() {
+        channel.hurry();
     }
 
     private void connected() {

@@ -15,13 +15,16 @@ final class Link {
     private final SettingsSource source;
     private final Executor executor;
     private final Health health;
+    private final Runnable onChange;
     private volatile Service service;
     private volatile String wrong = "the settings were not read yet";
 
-    Link(SettingsSource source, Executor executor, Health health) {
+    /** @param onChange called when there is another service, from {@link #refresh} */
+    Link(SettingsSource source, Executor executor, Health health, Runnable onChange) {
         this.source = source;
         this.executor = executor;
         this.health = health;
+        this.onChange = onChange;
     }
 
     Service service() throws ServiceException {
@@ -57,6 +60,7 @@ final class Link {
                 if (settings.exposesToken()) {
                     LOG.warn("The token and GoCD's secrets cross the network unencrypted: use https");
                 }
+                onChange.run();
             }
             health.clear(Trouble.SETTINGS);
         } catch (Settings.Wrong found) {

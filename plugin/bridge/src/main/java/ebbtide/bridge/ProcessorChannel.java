@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The way back: holds the service's stream of processor requests open, submits each to GoCD and returns the answer. One
@@ -25,6 +27,7 @@ final class ProcessorChannel implements Runnable {
     private final Runnable onConnected;
     private final CompletableFuture<String> serverId = new CompletableFuture<>();
     private final Backoff backoff = new Backoff(Duration.ofMillis(200), Duration.ofSeconds(15));
+    private final Semaphore hurry = new Semaphore(0);
     private final Thread thread = new Thread(this, "ebbtide-processor-channel");
 
     ProcessorChannel(Gocd gocd, Link link, Health health, Runnable onConnected) {
@@ -57,15 +60,27 @@ final class ProcessorChannel implements Runnable {
     public void run() {
         try {
             while (!learnServerId()) {
-                Thread.sleep(backoff.pause().toMillis());
+                pause();
             }
             backoff.reset();
             while (true) {
                 hold();
-                Thread.sleep(backoff.pause().toMillis());
+                pause();
             }
         } catch (InterruptedException stopped) {
             LOG.debug("The processor channel is stopped");
+        }
+    }
+
+    /** There are other settings: what failed with the former ones may work now. */
+    void hurry() {
+        hurry.release();
+    }
+
+    private void pause() throws InterruptedException {
+        if (hurry.tryAcquire(backoff.pause().toMillis(), TimeUnit.MILLISECONDS)) {
+            hurry.drainPermits();
+            backoff.reset();
         }
     }
 

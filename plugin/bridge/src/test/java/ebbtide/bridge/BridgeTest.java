@@ -46,6 +46,8 @@ class BridgeTest {
     private void connect() throws InterruptedException {
         start(service.url());
         Wait.until("the processor channel", () -> service.attachments.get() == 1);
+        service.ask("first", "go.processor.elastic-agents.list-agents", "");
+        Wait.until("the bridge's notice of it", () -> service.answers.remove("first") != null);
     }
 
     private Forwarder.Answer send(Message message) {
