@@ -9,16 +9,31 @@ namespace {
 int alive = 0;
 
 struct Counted {
-  Counted() { ++alive; self = this; }
-  Counted(const Counted&) { ++alive; self = this; }
-  Counted(Counted&&) noexcept { ++alive; self = this; }
+  Counted() {
+    ++alive;
+    self = this;
+  }
+  Counted(const Counted&) {
+    ++alive;
+    self = this;
+  }
+  Counted(Counted&&) noexcept {
+    ++alive;
+    self = this;
+  }
   Counted& operator=(const Counted&) = default;
-  ~Counted() { --alive; if (self != this) broken = true; }
+  ~Counted() {
+    --alive;
+    if (self != this) broken = true;
+  }
   Counted* self;
   static inline bool broken = false;
 };
 
-struct Aggregate { Counted part; int number; };
+struct Aggregate {
+  Counted part;
+  int number;
+};
 
 struct Task {
   struct promise_type {
@@ -38,15 +53,24 @@ struct Task {
   };
   explicit Task(std::coroutine_handle<promise_type> h) : handle(h) {}
   Task(Task&& other) noexcept : handle(std::exchange(other.handle, {})) {}
-  ~Task() { if (handle) handle.destroy(); }
+  ~Task() {
+    if (handle) handle.destroy();
+  }
   bool await_ready() { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) { handle.promise().waiter = h; return handle; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) {
+    handle.promise().waiter = h;
+    return handle;
+  }
   void await_resume() {}
   std::coroutine_handle<promise_type> handle;
 };
 
 Task take(Aggregate) { co_return; }
-template <class F> Task call(F f) { f(); co_return; }
+template <class F>
+Task call(F f) {
+  f();
+  co_return;
+}
 
 Task everything(bool which) {
   Counted token;

@@ -65,11 +65,28 @@ json environment_of(const Agent& agent, const ClusterProfile& cluster, const Age
   return lines;
 }
 
-json labels_of(const Agent& agent, const AgentProfile& profile, const AgentPlan& plan) {
+json write_policy(const gateway::Policy& policy) {
+  return {{"level", gateway::to_string(policy.level)}, {"privileged", policy.privileged},
+          {"host_network", policy.host_network},       {"host_paths", policy.host_paths},
+          {"capabilities", policy.capabilities},       {"devices", policy.devices}};
+}
+
+gateway::Policy read_policy(const json& policy) {
+  using List = std::vector<std::string>;
+  return {.level = gateway::policy_level(policy.value("level", "")).value_or(gateway::PolicyLevel::kCi),
+          .privileged = policy.value("privileged", false),
+          .host_network = policy.value("host_network", false),
+          .host_paths = policy.value("host_paths", List()),
+          .capabilities = policy.value("capabilities", List()),
+          .devices = policy.value("devices", List())};
+}
+
+json labels_of(const Agent& agent, const ClusterProfile& cluster, const AgentProfile& profile, const AgentPlan& plan) {
   auto labels = ownership_labels(plan.server_id, agent.id, Role::kAgent, Kind::kContainer, agent.id, "");
   labels[label::kGocd] = agent.gocd;
   labels[label::kJob] = agent.job.to_json();
-  labels[label::kCluster] = json{{"key", agent.cluster}}.dump();
+  labels[label::kCluster] = json{{"key", agent.cluster}, {"policy", write_policy(cluster.policy)}}.dump(
+      -1, ' ', false, json::error_handler_t::replace);
   labels[label::kProfile] = json{
       {"image", profile.image},
       {"access", to_string(profile.access)},
@@ -150,6 +167,28 @@ bool sounds_secret(const std::string& key) {
                              [&](const char* word) { return name.find(word) != std::string::npos; });
 }
 
+AgentRecord record_of(const ContainerSummary& container, JobIdentifier job, const json& cluster, const json& profile) {
+  AgentRecord record;
+  record.profile = {.image = profile.value("image", container.image),
+                    .access = access_named(profile.value("access", "")),
+                    .images = images_named(profile.value("images", "")),
+                    .max_belongings = profile.value("max_belongings", 0U),
+                    .keep_on_failure = std::chrono::minutes(profile.value("keep_minutes", 0))};
+  record.agent = {.id = value_of(container.labels, label::kAgent),
+                  .gocd = value_of(container.labels, label::kGocd),
+                  .cluster = cluster.value("key", ""),
+                  .job = std::move(job),
+                  .environment = profile.value("environment", ""),
+                  .created = container.created,
+                  .state_since = container.created,
+                  .container_id = container.id,
+                  .image = record.profile.image,
+                  .access = record.profile.access,
+                  .images = record.profile.images};
+  if (cluster.contains("policy")) record.policy = read_policy(cluster.at("policy"));
+  return record;
+}
+
 }  // namespace
 
 std::vector<AgentVolume> agent_volumes(const std::string& agent_id, const AgentProfile& profile,
@@ -172,7 +211,7 @@ json container_body(const Agent& agent, const ClusterProfile& cluster, const Age
                     const AgentPlan& plan) {
   json body{{"Image", profile.image},
             {"Env", environment_of(agent, cluster, profile, plan)},
-            {"Labels", labels_of(agent, profile, plan)},
+            {"Labels", labels_of(agent, cluster, profile, plan)},
             {"HostConfig", host_config(profile, plan)}};
   if (!profile.command.empty()) body["Cmd"] = profile.command;
   return body;
@@ -183,24 +222,11 @@ std::optional<AgentRecord> read_labels(const ContainerSummary& container) {
   const auto cluster = json::parse(value_of(container.labels, label::kCluster), nullptr, false);
   const auto profile = json::parse(value_of(container.labels, label::kProfile), nullptr, false);
   if (!job || !cluster.is_object() || !profile.is_object()) return std::nullopt;
-  AgentRecord record;
-  record.profile = {.image = profile.value("image", container.image),
-                    .access = access_named(profile.value("access", "")),
-                    .images = images_named(profile.value("images", "")),
-                    .max_belongings = profile.value("max_belongings", 0U),
-                    .keep_on_failure = std::chrono::minutes(profile.value("keep_minutes", 0))};
-  record.agent = {.id = value_of(container.labels, label::kAgent),
-                  .gocd = value_of(container.labels, label::kGocd),
-                  .cluster = cluster.value("key", ""),
-                  .job = std::move(*job),
-                  .environment = profile.value("environment", ""),
-                  .created = container.created,
-                  .state_since = container.created,
-                  .container_id = container.id,
-                  .image = record.profile.image,
-                  .access = record.profile.access,
-                  .images = record.profile.images};
-  return record;
+  try {
+    return record_of(container, std::move(*job), cluster, profile);
+  } catch (const json::exception&) {
+    return std::nullopt;
+  }
 }
 
 std::string socket_link_tar(const std::string& folder) {

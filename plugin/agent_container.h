@@ -45,6 +45,7 @@ nlohmann::json container_body(const Agent& agent, const ClusterProfile& cluster,
 struct AgentRecord {
   Agent agent;
   AgentProfile profile;
+  std::optional<gateway::Policy> policy;  // none: an older Ebbtide made the agent
 };
 std::optional<AgentRecord> read_labels(const ContainerSummary& container);
 

@@ -42,9 +42,9 @@ Creator::Creator(FleetCore& core, Terminator& terminator) : core_(core), termina
 
 // --- places ---
 
-void Creator::request(const std::shared_ptr<Cluster>& cluster, const AgentProfile& profile,
-                      const CreateAgent& request) {
-  auto entry = new_entry(*cluster, profile, request);
+void Creator::request(const std::shared_ptr<Cluster>& cluster, const ClusterProfile& cluster_profile,
+                      const AgentProfile& profile, const CreateAgent& request) {
+  auto entry = new_entry(*cluster, cluster_profile, profile, request);
   auto id = entry.agent.id;
   const auto accepted = "agent " + id + " accepted (image " + entry.agent.image + ")";
   std::string repeated;
@@ -66,8 +66,9 @@ void Creator::request(const std::shared_ptr<Cluster>& cluster, const AgentProfil
   tell_place(*cluster, id);
 }
 
-AgentEntry Creator::new_entry(const Cluster& cluster, const AgentProfile& profile, const CreateAgent& request) const {
-  AgentEntry entry{.profile = profile, .request = request};
+AgentEntry Creator::new_entry(const Cluster& cluster, const ClusterProfile& cluster_profile,
+                              const AgentProfile& profile, const CreateAgent& request) const {
+  AgentEntry entry{.profile = profile, .cluster = cluster_profile, .request = request};
   Agent& agent = entry.agent;
   agent.id = "ebbtide-" + random_hex(6);
   agent.gocd = cluster.gocd();
@@ -78,7 +79,7 @@ AgentEntry Creator::new_entry(const Cluster& cluster, const AgentProfile& profil
   agent.image = profile.image;
   agent.access = profile.access;
   agent.images = profile.images;
-  const auto environment = merge_environment(cluster.profile().environment, profile.environment);
+  const auto environment = merge_environment(cluster_profile.environment, profile.environment);
   entry.secrets = secrets_of(environment, request.auto_register_key);
   return entry;
 }
@@ -158,7 +159,7 @@ void Creator::find_image(const std::string& id) {
   if (!cluster || entry->agent.state != AgentState::kPulling) return;
   const auto image = cluster->engine().inspect_image(entry->agent.image);
   if (!image && image.error().kind != ErrorKind::kNotFound) return failed(id, image.error());
-  if (image && !cluster->profile().pull_always) return build(id);
+  if (image && !entry->cluster.pull_always) return build(id);
   core_.pulls.submit([this, id] { pull(id); });
 }
 
@@ -170,7 +171,7 @@ void Creator::pull(const std::string& id) {
   core_.say(entry->agent, "pulling image " + entry->agent.image);
   core_.set_phase(id, "pulling " + entry->agent.image);
   const auto began = core_.now();
-  cluster->puller().pull(cluster->engine(), entry->agent.image, login_of(cluster->profile(), entry->agent.image),
+  cluster->puller().pull(cluster->engine(), entry->agent.image, login_of(entry->cluster, entry->agent.image),
                          {.progress = [this, id](const PullProgress& progress) { tell_progress(id, progress); },
                           .done = [this, id, began](const Result<void>& result) { pulled(id, result, began); }});
 }
@@ -265,14 +266,14 @@ Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
   return cluster.gateways().open({.owner = agent.id,
                                   .directory = core_.gateway_directory(agent.id),
                                   .images = agent.images,
-                                  .policy = cluster.profile().policy,
+                                  .policy = entry.cluster.policy,
                                   .max_belongings = entry.profile.max_belongings,
                                   .extra_labels = {{label::kGocd, agent.gocd}}});
 }
 
 Result<std::string> Creator::make_container(Cluster& cluster, const AgentEntry& entry, const AgentPlan& plan) {
   auto& engine = cluster.engine();
-  const auto body = container_body(entry.agent, cluster.profile(), entry.profile, plan);
+  const auto body = container_body(entry.agent, entry.cluster, entry.profile, plan);
   auto made = engine.create_container(entry.agent.id, body);
   if (made || made.error().kind != ErrorKind::kConflict) return made;
   // Of a try that the engine's absence cut short.

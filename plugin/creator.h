@@ -17,7 +17,8 @@ class Creator {
   Creator(FleetCore& core, Terminator& terminator);
 
   // A new agent for the job, or the one that it has already is told of the request.
-  void request(const std::shared_ptr<Cluster>& cluster, const AgentProfile& profile, const CreateAgent& request);
+  void request(const std::shared_ptr<Cluster>& cluster, const ClusterProfile& cluster_profile,
+               const AgentProfile& profile, const CreateAgent& request);
   // Gives the cluster's free places to those who wait, in the order of their coming. Only once its engine is connected
   // and its agents are known.
   void admit(const std::string& cluster_key);
@@ -25,7 +26,8 @@ class Creator {
   Result<void> open_gateway(Cluster& cluster, const AgentEntry& entry);
 
  private:
-  AgentEntry new_entry(const Cluster& cluster, const AgentProfile& profile, const CreateAgent& request) const;
+  AgentEntry new_entry(const Cluster& cluster, const ClusterProfile& cluster_profile, const AgentProfile& profile,
+                       const CreateAgent& request) const;
   AgentEntry* agent_for(const Agent& wanted);
   void tell_place(const Cluster& cluster, const std::string& id);
   void find_image(const std::string& id);

@@ -67,7 +67,8 @@ class Fleet::Impl {
     if (!cluster) return refuse(gocd, request, "cluster profile", cluster.error());
     const auto profile = read_agent_profile(request.profile);
     if (!profile) return refuse(gocd, request, "elastic agent profile", profile.error());
-    if (const auto used = use_cluster(gocd, *cluster, request.cluster)) creator_.request(used, *profile, request);
+    if (const auto used = use_cluster(gocd, *cluster, request.cluster))
+      creator_.request(used, *cluster, *profile, request);
   }
 
   // Called within GoCD's global lock: from memory, and nothing else.

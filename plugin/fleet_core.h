@@ -25,8 +25,9 @@ namespace ebbtide::plugin {
 struct AgentEntry {
   Agent agent;
   AgentProfile profile;
-  std::uint64_t sequence = 0;                              // who came first
-  CreateAgent request;                                     // its key is a secret, and is kept in memory only
+  ClusterProfile cluster;      // its own message's: two of GoCD's profiles may name the same engine
+  std::uint64_t sequence = 0;  // who came first
+  CreateAgent request;         // its key is a secret, and is kept in memory only
   std::optional<std::pair<CreateAgent, TimePoint>> newer;  // a repeated request, whose key nobody used
   bool creating = false;        // the creator is at work on it, and gives it to the terminator if it is to end
   bool started = false;         // its container ran: GoCD may know it

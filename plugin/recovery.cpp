@@ -61,7 +61,9 @@ void Recovery::adopt(Cluster& cluster, const ContainerSummary& container) {
   }
   // Another cluster's: two profiles may name one engine by two addresses.
   if (record->agent.cluster != cluster.key() && core_.cluster(record->agent.cluster)) return;
-  AgentEntry entry{.agent = std::move(record->agent), .profile = std::move(record->profile)};
+  AgentEntry entry{
+      .agent = std::move(record->agent), .profile = std::move(record->profile), .cluster = cluster.profile()};
+  if (record->policy) entry.cluster.policy = std::move(*record->policy);
   entry.started = entry.touched_engine = true;
   entry.agent.cluster = cluster.key();
   entry.agent.last_create_request = core_.now();

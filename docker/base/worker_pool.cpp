@@ -60,8 +60,7 @@ struct WorkerPool::State {
       try {
         task();
       } catch (const std::exception& fault) {
-        log_error("a background task failed: this is a fault of ebbtide",
-                  {{"pool", name}, {"what", fault.what()}});
+        log_error("a background task failed: this is a fault of ebbtide", {{"pool", name}, {"what", fault.what()}});
       }
     }
   }
@@ -69,8 +68,7 @@ struct WorkerPool::State {
 
 WorkerPool::WorkerPool(std::string name, unsigned threads) : state_(std::make_unique<State>()) {
   state_->name = std::move(name);
-  for (unsigned i = 0; i < threads; ++i)
-    state_->threads.emplace_back([state = state_.get()] { state->run(); });
+  for (unsigned i = 0; i < threads; ++i) state_->threads.emplace_back([state = state_.get()] { state->run(); });
 }
 
 WorkerPool::~WorkerPool() { stop(); }

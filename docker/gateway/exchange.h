@@ -23,6 +23,7 @@ namespace ebbtide::gateway {
 // Lets a connection's watcher end what the engine does for a client that has gone.
 struct ClientState {
   bool gone = false;
+  bool tunnelling = false;  // what the client sent before it went is still to be passed on
   http::Connection* upstream = nullptr;
 };
 

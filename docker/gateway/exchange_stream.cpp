@@ -71,7 +71,14 @@ Task<Exchange::Next> Exchange::upgraded(Upstream upstream) {
   status_ = upstream.head.status;
   const Counting::Open open(context_.counting.streams);
   const auto written = co_await client_.write(to_bytes(upstream.head));
-  if (written) co_await http::tunnel(client_, *upstream.connection);
+  if (written) {
+    client_state_.tunnelling = true;
+    const auto all_passed_on = [this] {
+      client_state_.tunnelling = false;
+      if (client_state_.gone && client_state_.upstream) client_state_.upstream->close();
+    };
+    co_await http::tunnel(client_, *upstream.connection, all_passed_on);
+  }
   client_state_.upstream = nullptr;
   co_return Next::kClose;
 }

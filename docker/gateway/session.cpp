@@ -14,7 +14,8 @@ void Session::stop() {
 Task<void> Session::watch_client() {
   const auto self = shared_from_this();
   co_await client_.stream().wait_gone();
-  stop();
+  state_.gone = true;
+  if (!state_.tunnelling) stop();
 }
 
 Task<void> Session::run() {

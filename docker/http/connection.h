@@ -79,6 +79,7 @@ class Connection {
 Task<Result<std::uint64_t>> relay_body(Connection& from, Connection& to, BodyFrame frame);
 
 // Both directions until both have ended. The end of one side is passed on as a half-close, the other goes on.
-Task<void> tunnel(Connection& a, Connection& b);
+// a_ended is called when all that a had sent has been passed on.
+Task<void> tunnel(Connection& a, Connection& b, std::function<void()> a_ended);
 
 }  // namespace ebbtide::http

@@ -196,11 +196,17 @@ Task<bool> pump(Connection& from, Connection& to) {
   co_return moved.has_value();
 }
 
+Task<bool> pump_and_tell(Connection& from, Connection& to, const std::function<void()>& ended) {
+  const bool whole = co_await pump(from, to);
+  ended();
+  co_return whole;
+}
+
 }  // namespace
 
-Task<void> tunnel(Connection& a, Connection& b) {
+Task<void> tunnel(Connection& a, Connection& b, std::function<void()> a_ended) {
   using namespace asio::experimental::awaitable_operators;
-  co_await (pump(a, b) && pump(b, a));
+  co_await (pump_and_tell(a, b, a_ended) && pump(b, a));
 }
 
 }  // namespace ebbtide::http

@@ -1,4 +1,5 @@
-// The watch and the reaper on a real engine: what bears our labels goes, whatever state it is in, and nothing else does.
+// The watch and the reaper on a real engine: what bears our labels goes, whatever state it is in, and nothing else
+// does.
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -91,8 +92,9 @@ TEST_F(ReaperOnEngine, RemovesContainersInEveryStateAndVolumes) {
   const auto agent = own_container("agent", Role::kAgent);
   const auto running = own_container("running");
   const auto created = own_container("created", Role::kBelonging, false);
-  const auto restarting = own_container("restarting", Role::kBelonging, true,
-                                        {{"RestartPolicy", {{"Name", "always"}}}, {"NetworkMode", "container:" + agent}});
+  const auto restarting =
+      own_container("restarting", Role::kBelonging, true,
+                    {{"RestartPolicy", {{"Name", "always"}}}, {"NetworkMode", "container:" + agent}});
   const auto volume = name("volume");
   ASSERT_TRUE(engine_->create_volume(volume, labels(Role::kBelonging, Kind::kVolume, volume)));
   own_container("with-volume", Role::kBelonging, true, {{"Binds", {volume + ":/data"}}});
@@ -134,7 +136,8 @@ TEST_F(ReaperOnEngine, LeavesAnOperatorsContainerThatInheritedOurLabels) {
 }
 
 TEST_F(ReaperOnEngine, LeavesWhatBelongsToAnotherServer) {
-  const auto theirs = ownership_labels("another-server", owner_, Role::kBelonging, Kind::kContainer, name("theirs"), "");
+  const auto theirs =
+      ownership_labels("another-server", owner_, Role::kBelonging, Kind::kContainer, name("theirs"), "");
   foreign_containers_.push_back(container("theirs", theirs));
   EXPECT_TRUE(reap(watch_, owner_, {})->complete());
   EXPECT_TRUE(exists(foreign_containers_.front()));

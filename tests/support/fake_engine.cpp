@@ -203,8 +203,8 @@ Result<void> FakeEngine::enter(const std::string& operation, const std::string& 
 }
 
 std::string FakeEngine::next_id() {
-  auto digits = std::to_string(++ids_);
-  return std::string(64 - digits.size(), 'f') + digits;
+  const auto digits = std::to_string(++ids_);
+  return std::string(8 - digits.size(), '0') + digits + std::string(56, 'f');
 }
 
 FakeEngine::Container* FakeEngine::find(const std::string& name_or_id) {

@@ -99,8 +99,33 @@ TEST_F(AgentContainer, ItsLabelsTellAllAfterARestartAndNoSecret) {
   EXPECT_EQ(record->profile.keep_on_failure, std::chrono::minutes(7));
 }
 
+// Another profile of the same engine may allow more.
+TEST_F(AgentContainer, ItsPolicyOutlivesTheServer) {
+  cluster.policy = {.level = gateway::PolicyLevel::kTrusted,
+                    .privileged = true,
+                    .host_network = true,
+                    .host_paths = {"/etc/localtime"},
+                    .capabilities = {"SYS_PTRACE"},
+                    .devices = {"/dev/kvm"}};
+  ContainerSummary container{.id = "c1", .name = agent.id};
+  container.labels = body().at("Labels").get<Labels>();
+  const auto record = read_labels(container);
+  ASSERT_TRUE(record && record->policy);
+  EXPECT_EQ(record->policy->level, gateway::PolicyLevel::kTrusted);
+  EXPECT_TRUE(record->policy->privileged && record->policy->host_network);
+  EXPECT_THAT(record->policy->host_paths, ElementsAre("/etc/localtime"));
+  EXPECT_THAT(record->policy->capabilities, ElementsAre("SYS_PTRACE"));
+  EXPECT_THAT(record->policy->devices, ElementsAre("/dev/kvm"));
+  container.labels["ebbtide.cluster"] = R"({"key":"g|e"})";
+  EXPECT_FALSE(read_labels(container)->policy);
+}
+
 TEST_F(AgentContainer, LabelsThatCanNotBeReadAreNoAgent) {
   EXPECT_FALSE(read_labels({.id = "c1", .labels = {{"ebbtide.agent", "x"}}}));
+  ContainerSummary container{.id = "c1", .name = agent.id};
+  container.labels = body().at("Labels").get<Labels>();
+  container.labels["ebbtide.profile"] = R"({"image":5})";
+  EXPECT_FALSE(read_labels(container));
 }
 
 TEST_F(AgentContainer, EachVolumeOfTheImageIsTracked) {

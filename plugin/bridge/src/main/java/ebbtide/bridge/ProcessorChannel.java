@@ -19,6 +19,7 @@ final class ProcessorChannel implements Runnable {
     private static final Duration ANSWERING = Duration.ofSeconds(10);
     // The service sends something every 15 s.
     private static final Duration SILENCE = Duration.ofSeconds(45);
+    private static final Duration STEADY = Duration.ofSeconds(10);
     private static final Duration GLANCE = Duration.ofSeconds(1);
 
     private final Gocd gocd;
@@ -93,8 +94,14 @@ final class ProcessorChannel implements Runnable {
     private void hold() throws InterruptedException {
         try {
             var service = link.service();
+            long began = System.nanoTime();
             try (var lines = service.listen(serverId.join(), OPENING)) {
                 serve(service, lines);
+            } finally {
+                // One that ends at once is no success: another bridge may bear the same server id and push us out.
+                if (System.nanoTime() - began > STEADY.toNanos()) {
+                    backoff.reset();
+                }
             }
         } catch (ServiceException | IOException | Json.Malformed failed) {
             if (Thread.interrupted()) {
@@ -115,7 +122,6 @@ final class ProcessorChannel implements Runnable {
             throw new IOException("the stream of requests is open and stays empty; does a proxy buffer it?");
         }
         take(service, first);
-        backoff.reset();
         health.clear(Trouble.CHANNEL);
         onConnected.run();
         long heard = System.nanoTime();
