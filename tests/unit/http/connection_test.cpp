@@ -164,7 +164,9 @@ TEST(Connection, ACleanEndIsNoError) {
   EXPECT_FALSE(*head);
 }
 
-Task<void> run_tunnel(Connection& a, Connection& b) { co_await tunnel(a, b, [] {}); }
+Task<void> run_tunnel(Connection& a, Connection& b) {
+  co_await tunnel(a, b, [] {});
+}
 
 Task<void> echo_then_say(Connection& peer) {
   std::string heard;
