@@ -1,6 +1,6 @@
 // ScriptedServer: an HTTP/1.1 peer of which a test says, byte by byte, what it does with each request; in place of an
 // engine where a real one would be too well behaved. It owns an accept thread and one for each connection; the handler
-// runs on those, several at once. Its destructor ends them all.
+// runs on those, several at once, and until the destructor has ended them all: what it captures must live so long.
 #pragma once
 
 #include <functional>

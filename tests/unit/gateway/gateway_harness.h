@@ -41,6 +41,7 @@ class GatewayTest : public testing::Test {
     if (host_) host_->close("a1", std::chrono::milliseconds(0));
     host_.reset();
     if (watch_) watch_->stop();
+    server_.reset();  // its threads may still be in a handler, which refers to the test's variables
     std::filesystem::remove_all(folder_);
   }
 
