@@ -176,6 +176,24 @@ void reduce_disk_usage(Json& usage, const IsVisible& visible) {
   if (usage.is_object()) usage.erase("BuildCacheUsage");
 }
 
+void name_references(Json& container, const NameOf& name_of) {
+  if (container.is_array()) {
+    for (auto& element : container) name_references(element, name_of);
+    return;
+  }
+  auto* host = find(container, "HostConfig");
+  if (host == nullptr) return;
+  if (auto* mode = find(*host, "NetworkMode"); mode != nullptr && mode->is_string())
+    if (auto name = name_of(Kind::kNetwork, mode->get<std::string>())) *mode = std::move(*name);
+  auto* from = find(*host, "VolumesFrom");
+  if (from == nullptr || !from->is_array()) return;
+  for (auto& element : *from) {
+    const auto given = element.get<std::string>();
+    const auto colon = std::min(given.find(':'), given.size());
+    if (const auto name = name_of(Kind::kContainer, given.substr(0, colon))) element = *name + given.substr(colon);
+  }
+}
+
 void reduce_info(Json& info, const ContainerCounts& own) {
   if (!info.is_object()) return;
   info["Containers"] = own.running + own.paused + own.stopped;

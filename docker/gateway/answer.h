@@ -32,6 +32,11 @@ void keep_visible_endpoints(Json& network, const IsVisible& visible);
 // GET /system/df: the owner's containers and volumes; all images; no build cache.
 void reduce_disk_usage(Json& usage, const IsVisible& visible);
 
+// A container as inspected or listed, or a list of them: where the gateway gave the engine ids (NetworkMode,
+// VolumesFrom), the names that name_of knows for them.
+using NameOf = std::function<std::optional<std::string>(Kind kind, std::string_view id)>;
+void name_references(Json& container, const NameOf& name_of);
+
 // GET /info: the owner's numbers of containers in place of the engine's; nothing of a swarm, nor of the engine's
 // labels.
 struct ContainerCounts {

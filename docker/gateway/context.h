@@ -26,6 +26,7 @@ struct Context {
   http::Upstream& upstream;  // of the loop
   WorkerPool& disk;          // where the database is written, so that the loop doesn't wait
   Counting& counting;
+  Scope scope;
   bool refusing = false;
 
   Ledger& ledger() const { return watch.ledger(); }

@@ -233,7 +233,7 @@ Task<Exchange::Next> Exchange::answer(int status, std::string body, std::string_
 }
 
 Task<Exchange::Next> Exchange::answer_error(const Error& error) {
-  return answer(status_of(error.kind), error_body(error.message));
+  return answer(status_of(error.kind), error_body(context_.scope.in_job_words(error.message)));
 }
 
 Task<Exchange::Next> Exchange::refuse(const Refusal& refusal) {
@@ -254,7 +254,7 @@ Task<Exchange::Next> Exchange::not_found(Kind kind, std::string_view reference) 
 
 Task<Exchange::Next> Exchange::forward(const http::SmallAnswer& from, std::string body) {
   status_ = from.head.status;
-  if (status_ >= 400) body = in_given_words(std::move(body));
+  body = status_ >= 400 ? in_given_words(std::move(body)) : context_.scope.in_job_words(std::move(body));
   http::ResponseHead head = from.head;
   const bool bodiless = !is_answer_with_body(head_.method, head.status);
   head.framing = bodiless ? http::Framing::kNone : http::Framing::kLength;
@@ -374,7 +374,7 @@ Task<Result<Exchange::Upstream>> Exchange::send_once(const std::string& head, co
 
 std::string Exchange::in_given_words(std::string text) const {
   for (const auto& [id, reference] : given_words_) text = replace_all(std::move(text), id, reference);
-  return text;
+  return context_.scope.in_job_words(std::move(text));
 }
 
 Task<Exchange::Next> Exchange::relay_error(Upstream upstream) {
@@ -388,8 +388,8 @@ Task<Exchange::Next> Exchange::relay_error(Upstream upstream) {
 }
 
 Task<Exchange::Next> Exchange::relay_answer(Upstream upstream) {
-  const bool names_objects = upstream.head.status >= 400 && !given_words_.empty();
-  if (names_objects && is_answer_with_body(head_.method, upstream.head.status))
+  // Errors name objects.
+  if (upstream.head.status >= 400 && is_answer_with_body(head_.method, upstream.head.status))
     co_return co_await relay_error(std::move(upstream));
   status_ = upstream.head.status;
   const Counting::Open open(context_.counting.streams);
@@ -418,7 +418,14 @@ Task<Exchange::Next> Exchange::relay(bool client_body) {
   co_return co_await relay_answer(std::move(*upstream));
 }
 
+std::optional<Belonging> Exchange::shared_volume(Kind kind, std::string_view reference) const {
+  if (kind != Kind::kVolume || !context_.scope.is_shared_volume(reference)) return std::nullopt;
+  const auto real_name = context_.scope.real_name(kind, reference);
+  return Belonging{.kind = kind, .id = real_name, .name = std::string(reference), .real_name = real_name};
+}
+
 Task<Result<Belonging>> Exchange::resolve(Kind kind, std::string reference) {
+  if (auto shared = shared_volume(kind, reference)) co_return std::move(*shared);
   for (const bool first : {true, false}) {
     const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
     if (found.outcome == Resolution::Outcome::kFound) {
@@ -434,11 +441,17 @@ Task<Result<Belonging>> Exchange::resolve(Kind kind, std::string reference) {
 
 // An object that came into being a moment ago may not be in the ledger yet: the engine's labels tell.
 Task<bool> Exchange::learn(Kind kind, const std::string& reference) {
+  if (kind == Kind::kImage || kind == Kind::kExec || reference.find('/') != std::string::npos) co_return false;
+  const auto real_name = context_.scope.real_name(kind, reference);
+  if (co_await learn_real(kind, real_name)) co_return true;
+  co_return co_await learn_real(kind, reference);
+}
+
+Task<bool> Exchange::learn_real(Kind kind, const std::string& reference) {
   const std::string folder = kind == Kind::kContainer ? "/containers/"
                              : kind == Kind::kNetwork ? "/networks/"
                                                       : "/volumes/";
   const auto path = folder + percent_encode(reference) + (kind == Kind::kContainer ? "/json" : "");
-  if (kind == Kind::kImage || kind == Kind::kExec || reference.find('/') != std::string::npos) co_return false;
   const auto answer = co_await ask(path);
   if (!answer || answer->head.status != 200) co_return false;
   const auto object = Json::parse(answer->body, nullptr, false);
@@ -468,6 +481,7 @@ Task<Result<void>> Exchange::with_references(std::function<Result<void>(const Re
   for (int i = 0; i < kMostUnknown; ++i) {
     std::optional<std::pair<Kind, std::string>> unknown;
     const auto done = work([&](Kind kind, std::string_view reference) -> Result<std::string> {
+      if (const auto shared = shared_volume(kind, reference)) return shared->id;
       const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
       if (found.outcome == Resolution::Outcome::kFound) {
         remember_given(found.belonging.id, reference);
@@ -542,7 +556,24 @@ Task<Exchange::Next> Exchange::relay_object() {
     const auto exec = co_await resolve_exec(match_.object);
     if (!exec) co_return co_await answer_error(exec.error());
   }
+  // Each piece of statistics names the container.
+  if (route.action == "stats") co_return co_await relay_lines();
   co_return co_await relay(route.stream_body);
+}
+
+Task<Exchange::Next> Exchange::relay_lines() {
+  const std::optional<std::string> no_body;
+  auto upstream = co_await send(no_body, false);
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
+  ScopedLines lines(context_.scope);
+  co_return co_await relay_watched(std::move(*upstream), [&](std::string_view piece) { return lines.feed(piece); });
+}
+
+std::optional<std::string> Exchange::name_of(Kind kind, std::string_view id) const {
+  const auto known = context_.ledger().find(kind, id);
+  if (!known || known->owner != context_.spec.owner) return std::nullopt;
+  return known->name;
 }
 
 Task<Exchange::Next> Exchange::relay_image() { return relay(match_.route->stream_body); }

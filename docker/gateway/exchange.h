@@ -83,6 +83,10 @@ class Exchange {
   // The owner's object, or the answer that says there is none. Asks the engine where the ledger does not know.
   Task<Result<Belonging>> resolve(Kind kind, std::string reference);
   Task<bool> learn(Kind kind, const std::string& reference);
+  Task<bool> learn_real(Kind kind, const std::string& reference);
+  // What the reference means where it is the name of a volume that agents have in common.
+  std::optional<Belonging> shared_volume(Kind kind, std::string_view reference) const;
+  std::optional<std::string> name_of(Kind kind, std::string_view id) const;
   // An exec of the owner's, by its full id.
   Task<Result<Belonging>> resolve_exec(std::string id);
   // Runs work, which resolves references from the ledger; when it meets an unknown one, asks the engine and runs it
@@ -102,6 +106,7 @@ class Exchange {
   Task<Next> version();
   ContainerCounts own_counts() const;
   Task<Next> relay_object();
+  Task<Next> relay_lines();
   Task<Next> relay_image();
   Task<Next> upgrade();
   Task<Next> upgraded(Upstream upstream);
@@ -113,6 +118,9 @@ class Exchange {
   Task<Result<void>> label_volumes(Json& body);
   Task<Result<std::vector<std::string>>> mounted_from(const Json& body);
   Task<Result<void>> make_named_volume(const NamedVolume& volume);
+  // Whether the volume of that real name is this owner's, or one of those that agents have in common.
+  Task<bool> may_use_volume(const std::string& real_name, const std::string& given_name);
+  Labels volume_labels(const std::string& real_name, const std::string& given_name) const;
   Task<Next> create_network();
   Task<Next> create_volume();
   Task<Next> create_exec();
@@ -130,6 +138,9 @@ class Exchange {
   Task<Next> rewritten(std::function<void(Json&)> rewrite);
   Task<Result<Filters>> owner_filters();
   void keep_own(Json& list, Kind kind) const;
+  Task<Result<Json>> shared_volumes();
+  // Turns the filter `name` of the job's words into one of ids; false: nothing matches.
+  bool filter_by_id(Filters& filters) const;
 
   Task<Next> update_container();
   Task<Next> rename_container();

@@ -35,7 +35,11 @@ Task<Exchange::Next> Exchange::rename_container() {
   if (is_own_agent(*container)) co_return co_await refuse({"own-agent", "an agent can't rename its own container"});
   auto name = std::string(target_.query.get("name").value_or(""));
   if (name.starts_with('/')) name.erase(0, 1);
-  target_.query.set("name", name);
+  // The engine has words of its own for no name at all.
+  if (!name.empty())
+    if (const auto wrong = check_name(Kind::kContainer, name)) co_return co_await answer_error(*wrong);
+  const auto real_name = context_.scope.real_name(Kind::kContainer, name);
+  target_.query.set("name", real_name);
   const auto recorded = co_await off_loop(context_.disk, [this, id = container->id] {
     return context_.watch.store().record_rename(context_.upstream.address().text(), id, context_.spec.owner);
   });
@@ -43,7 +47,7 @@ Task<Exchange::Next> Exchange::rename_container() {
   target_.path = "/containers/" + container->id + "/rename";
   const auto answer = co_await call("POST");
   if (!answer) co_return co_await answer_error(answer.error());
-  if (succeeded(*answer)) context_.ledger().rename_container(container->id, name);
+  if (succeeded(*answer)) context_.ledger().rename_container(container->id, real_name, name);
   co_return co_await forward(*answer);
 }
 
@@ -51,6 +55,9 @@ Task<Exchange::Next> Exchange::remove() {
   const auto kind = *match_.route->kind;
   if (kind == Kind::kNetwork && is_predefined_network(match_.object))
     co_return co_await refuse({"shared-network", match_.object + " is a pre-defined network and cannot be removed"});
+  if (shared_volume(kind, match_.object))
+    co_return co_await refuse({"shared-volume", "the volume " + match_.object +
+                                                    " is shared by agents and outlives them: an admin can remove it"});
   const auto object = co_await resolve(kind, match_.object);
   if (!object) {
     // As the engine: a volume that is not there is no error with force.
@@ -88,6 +95,10 @@ Task<Exchange::Next> Exchange::connect_network() {
     return resolve_network_references(*body, resolve);
   });
   if (!resolved) co_return co_await answer_error(resolved.error());
+  if (connects && !is_predefined_network(network)) {
+    const auto container = context_.ledger().find(Kind::kContainer, body->value("Container", std::string()));
+    if (container && !is_own_agent(*container)) add_endpoint_alias(*body, container->name);
+  }
   target_.path = "/networks/" + network + (connects ? "/connect" : "/disconnect");
   const auto answer = co_await call("POST", body->dump());
   if (!answer) co_return co_await answer_error(answer.error());
@@ -112,7 +123,8 @@ Task<Exchange::Next> Exchange::prune() {
     forget_all(context_.ledger(), Kind::kVolume, body.value("VolumesDeleted", Json()));
     if (body.contains("NetworksDeleted") && body["NetworksDeleted"].is_array())
       for (const auto& name : body["NetworksDeleted"])
-        if (const auto gone = context_.ledger().resolve(context_.spec.owner, Kind::kNetwork, name.get<std::string>());
+        if (const auto gone = context_.ledger().resolve(context_.spec.owner, Kind::kNetwork,
+                                                        context_.scope.given_name(name.get<std::string>()));
             gone.outcome == Resolution::Outcome::kFound)
           context_.ledger().forget(Kind::kNetwork, gone.belonging.id);
   }

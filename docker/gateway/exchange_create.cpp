@@ -63,7 +63,9 @@ Task<Exchange::Next> Exchange::create_container() {
   // Always named: the check among the labels is over the name.
   const auto given_name = without_slash(target_.query.get("name").value_or(""));
   const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;
-  target_.query.set("name", name);
+  if (const auto wrong = check_name(Kind::kContainer, name)) co_return co_await answer_error(*wrong);
+  const auto real_name = context_.scope.real_name(Kind::kContainer, name);
+  target_.query.set("name", real_name);
   const auto prepared = co_await prepare_container(*body, name);
   if (!prepared) co_return co_await answer_error(as_create_error(prepared.error()));
   const auto made = co_await call("POST", body->dump());
@@ -71,7 +73,7 @@ Task<Exchange::Next> Exchange::create_container() {
   Belonging belonging{.kind = Kind::kContainer,
                       .id = text_member(parse(made->body), "Id"),
                       .name = name,
-                      .real_name = name,
+                      .real_name = real_name,
                       .image = text_member(*body, "Image"),
                       .state = "created"};
   co_return co_await claimed(*made, std::move(belonging));
@@ -87,7 +89,8 @@ Task<Result<void>> Exchange::prepare_container(Json& body, const std::string& na
   });
   if (!resolved) co_return resolved;
   if (const auto labelled = co_await label_volumes(body); !labelled) co_return labelled;
-  put_labels(body, labels_for(Kind::kContainer, name, name));
+  add_alias(body, name);
+  put_labels(body, labels_for(Kind::kContainer, context_.scope.real_name(Kind::kContainer, name), name));
   co_return Result<void>();
 }
 
@@ -136,20 +139,38 @@ Task<Result<std::vector<std::string>>> Exchange::mounted_from(const Json& body) 
 // Creating a volume that exists succeeds and changes nothing (Engine API 1.41, tried), so the answer's labels decide
 // whose it is. Without this, any job could mount any volume whose name it knows.
 Task<Result<void>> Exchange::make_named_volume(const NamedVolume& volume) {
-  const auto known = co_await resolve(Kind::kVolume, volume.name);
-  if (known) co_return Result<void>();
-  Json body{{"Name", volume.name}, {"DriverOpts", volume.driver_options}, {"Labels", volume.labels}};
+  const auto real_name = context_.scope.real_name(Kind::kVolume, volume.name);
+  if (!shared_volume(Kind::kVolume, volume.name)) {
+    const auto known = co_await resolve(Kind::kVolume, volume.name);
+    if (known) co_return Result<void>();
+  }
+  if (const auto wrong = check_name(Kind::kVolume, volume.name)) co_return fail(*wrong);
+  Json body{{"Name", real_name}, {"DriverOpts", volume.driver_options}, {"Labels", volume.labels}};
   if (!volume.driver.empty()) body["Driver"] = volume.driver;
-  put_labels(body, labels_for(Kind::kVolume, volume.name, volume.name));
+  put_labels(body, volume_labels(real_name, volume.name));
   std::string verb = "POST";
   auto target = in_version("/volumes/create");
   const auto made = co_await context_.upstream.call(std::move(verb), std::move(target), body.dump());
   if (!made) co_return fail(made.error());
   if (made->head.status != 201) co_return fail(Error::invalid(text_member(parse(made->body), "message")));
-  const bool ours = co_await learn(Kind::kVolume, volume.name);
+  const bool ours = co_await may_use_volume(real_name, volume.name);
   if (ours) co_return Result<void>();
   co_return fail(Error::conflict("the volume name " + volume.name +
                                  " is taken on this engine by somebody else: choose another name"));
+}
+
+Task<bool> Exchange::may_use_volume(const std::string& real_name, const std::string& given_name) {
+  if (!shared_volume(Kind::kVolume, given_name)) co_return co_await learn_real(Kind::kVolume, real_name);
+  const auto answer = co_await ask("/volumes/" + percent_encode(real_name));
+  if (!answer || answer->head.status != 200) co_return false;
+  const auto volume = parse(answer->body);
+  const auto labels = volume.is_object() ? volume.value("Labels", Json()) : Json();
+  co_return text_member(labels, label::kSharedVolume) == context_.server_id();
+}
+
+Labels Exchange::volume_labels(const std::string& real_name, const std::string& given_name) const {
+  if (!shared_volume(Kind::kVolume, given_name)) return labels_for(Kind::kVolume, real_name, given_name);
+  return {{label::kSharedVolume, context_.server_id()}, {label::kName, given_name}};
 }
 
 Task<Exchange::Next> Exchange::create_network() {
@@ -166,11 +187,14 @@ Task<Exchange::Next> Exchange::create_network() {
   });
   if (!resolved) co_return co_await answer_error(resolved.error());
   const auto name = text_member(*body, "Name");
-  put_labels(*body, labels_for(Kind::kNetwork, name, name));
+  if (const auto wrong = check_name(Kind::kNetwork, name)) co_return co_await answer_error(*wrong);
+  const auto real_name = context_.scope.real_name(Kind::kNetwork, name);
+  (*body)["Name"] = real_name;
+  put_labels(*body, labels_for(Kind::kNetwork, real_name, name));
   const auto made = co_await call("POST", body->dump());
   if (!made) co_return co_await answer_error(made.error());
   Belonging belonging{
-      .kind = Kind::kNetwork, .id = text_member(parse(made->body), "Id"), .name = name, .real_name = name};
+      .kind = Kind::kNetwork, .id = text_member(parse(made->body), "Id"), .name = name, .real_name = real_name};
   co_return co_await claimed(*made, std::move(belonging));
 }
 
@@ -182,13 +206,16 @@ Task<Exchange::Next> Exchange::create_volume() {
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());
   const auto given_name = text_member(*body, "Name");
-  const auto name = given_name.empty() ? random_hex(32) : given_name;  // as the engine names anonymous ones
+  if (!given_name.empty())
+    if (const auto wrong = check_name(Kind::kVolume, given_name)) co_return co_await answer_error(*wrong);
+  // As the engine names anonymous ones.
+  const auto name = given_name.empty() ? random_hex(32) : context_.scope.real_name(Kind::kVolume, given_name);
   (*body)["Name"] = name;
-  put_labels(*body, labels_for(Kind::kVolume, name, given_name));
+  put_labels(*body, volume_labels(name, given_name));
   auto made = co_await call("POST", body->dump());
   if (!made) co_return co_await answer_error(made.error());
   if (made->head.status != 201) co_return co_await forward(*made);
-  const bool ours = co_await learn(Kind::kVolume, name);
+  const bool ours = co_await may_use_volume(name, given_name);
   if (!ours) {
     const auto taken = Error::conflict("the volume name " + name + " is taken on this engine: choose another name");
     co_return co_await answer_error(taken);

@@ -63,28 +63,51 @@ void Exchange::keep_own(Json& list, Kind kind) const {
   list = std::move(kept);
 }
 
+// The engine would match real names. Its filter `id` takes exact ids too; values of one key are alternatives.
+bool Exchange::filter_by_id(Filters& filters) const {
+  const auto names = filters.get("name");
+  if (names.empty()) return true;
+  const auto ids = filters.get("id");
+  std::vector<std::string> matching;
+  for (const auto& own : context_.ledger().of(context_.spec.owner)) {
+    const bool wanted = ids.empty() || std::ranges::any_of(ids, [&](const auto& id) { return own.id.starts_with(id); });
+    if (own.kind == Kind::kContainer && wanted && matches_name(own.kind, names, own.name)) matching.push_back(own.id);
+  }
+  filters.remove("name");
+  if (matching.empty()) return false;
+  filters.set("id", std::move(matching));
+  return true;
+}
+
 Task<Exchange::Next> Exchange::list_containers() {
   auto filters = co_await owner_filters();
   if (!filters) co_return co_await answer_error(filters.error());
+  if (!filter_by_id(*filters)) co_return co_await answer(200, "[]\n");
   add_owner(*filters, context_.server_id(), context_.spec.owner);
   // Without the agent itself: `docker rm -f $(docker ps -aq)` is a habit of jobs.
   filters->add("label", std::string(label::kRole) + "=" + std::string(to_string(Role::kBelonging)));
   target_.query.set("filters", filters->to_text());
-  co_return co_await rewritten([this](Json& list) { keep_own(list, Kind::kContainer); });
+  co_return co_await rewritten([this](Json& list) {
+    keep_own(list, Kind::kContainer);
+    name_references(list, [this](Kind kind, std::string_view id) { return name_of(kind, id); });
+  });
 }
 
 Task<Exchange::Next> Exchange::list_networks() {
   auto filters = Filters::parse(target_.query.get("filters").value_or(""));
   if (!filters) co_return co_await answer_error(filters.error());
   if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return co_await answer_error(fair.error());
+  const auto names = filters->get("name");
+  filters->remove("name");
   if (filters->empty())
     target_.query.remove("filters");
   else
     target_.query.set("filters", filters->to_text());
-  co_return co_await rewritten([this](Json& list) {
+  co_return co_await rewritten([this, names](Json& list) {
     if (!list.is_array()) return;
     Json kept = Json::array();
     for (auto& network : list) {
+      if (!matches_name(Kind::kNetwork, names, context_.scope.given_name(text_member(network, "Name")))) continue;
       Json one = Json::array({network});
       keep_own(one, Kind::kNetwork);
       if (one.empty() && !is_predefined_network(text_member(network, "Name"))) continue;
@@ -98,11 +121,43 @@ Task<Exchange::Next> Exchange::list_networks() {
 Task<Exchange::Next> Exchange::list_volumes() {
   auto filters = co_await owner_filters();
   if (!filters) co_return co_await answer_error(filters.error());
+  auto shared = co_await shared_volumes();
+  if (!shared) co_return co_await answer_error(shared.error());
+  const auto names = filters->get("name");
+  filters->remove("name");
+  const bool with_shared = filters->empty();
   add_owner(*filters, context_.server_id(), context_.spec.owner);
   target_.query.set("filters", filters->to_text());
-  co_return co_await rewritten([this](Json& answer) {
-    if (answer.is_object() && answer.contains("Volumes")) keep_own(answer["Volumes"], Kind::kVolume);
+  co_return co_await rewritten([&](Json& answer) {
+    if (!answer.is_object() || !answer.contains("Volumes")) return;
+    auto& volumes = answer["Volumes"];
+    keep_own(volumes, Kind::kVolume);
+    if (!volumes.is_array()) volumes = Json::array();
+    if (with_shared) volumes.insert(volumes.end(), shared->begin(), shared->end());
+    Json kept = Json::array();
+    for (auto& volume : volumes)
+      if (matches_name(Kind::kVolume, names, in_given_words(text_member(volume, "Name"))))
+        kept.push_back(std::move(volume));
+    volumes = std::move(kept);
   });
+}
+
+// Those of this GoCD server that the profile names.
+Task<Result<Json>> Exchange::shared_volumes() {
+  const auto& shared = context_.scope.shared();
+  Json list = Json::array();
+  if (shared.patterns.empty()) co_return list;
+  Filters filters;
+  filters.add("label", std::string(label::kSharedVolume) + "=" + context_.server_id());
+  const auto answer = co_await ask("/volumes?filters=" + percent_encode(filters.to_text()));
+  if (!answer) co_return fail(answer.error());
+  const auto body = Json::parse(answer->body, nullptr, false);
+  if (!body.is_object() || !body.contains("Volumes") || !body["Volumes"].is_array()) co_return list;
+  for (const auto& volume : body["Volumes"]) {
+    const auto name = text_member(volume, "Name");
+    if (name.starts_with(shared.scope) && shared.matches(name.substr(shared.scope.size()))) list.push_back(volume);
+  }
+  co_return list;
 }
 
 // Images are shared: all are shown.
@@ -130,6 +185,8 @@ Task<Exchange::Next> Exchange::inspect() {
   const auto open = pattern.find('{');
   target_.path = std::string(pattern).replace(open, pattern.find('}') + 1 - open, object->id);
   co_return co_await rewritten([this, kind](Json& body) {
+    if (kind == Kind::kContainer)
+      name_references(body, [this](Kind each, std::string_view id) { return name_of(each, id); });
     if (kind == Kind::kNetwork)
       keep_visible_endpoints(body, [this](Kind each, std::string_view id) { return is_visible(each, id); });
   });
@@ -145,6 +202,10 @@ Task<Exchange::Next> Exchange::events() {
   auto filters = Filters::parse(target_.query.get("filters").value_or(""));
   if (!filters) co_return co_await answer_error(filters.error());
   if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return co_await answer_error(fair.error());
+  // What is gone is known to the engine's past by its real name.
+  for (const auto& [key, kind] : {std::pair("container", Kind::kContainer), std::pair("network", Kind::kNetwork),
+                                  std::pair("volume", Kind::kVolume)})
+    for (const auto& value : filters->get(key)) filters->add(key, context_.scope.real_name(kind, value));
   resolve_event_filters(*filters, [this](Kind kind, std::string_view reference) -> Result<std::string> {
     const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
     if (found.outcome == Resolution::Outcome::kFound) return found.belonging.id;
@@ -174,6 +235,7 @@ Task<Exchange::Next> Exchange::stream_events(Upstream upstream) {
       const auto event = event_for_owner(line, [this](Kind kind, std::string_view id) { return is_visible(kind, id); });
       if (event) own.append(*event).append("\n");
     });
+    own = context_.scope.in_job_words(std::move(own));
     written = co_await client_.write_chunk(own);
   }
   client_state_.upstream = nullptr;

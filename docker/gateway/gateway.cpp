@@ -74,12 +74,19 @@ class GatewayHost::Impl {
 
   Result<void> open(const GatewaySpec& spec) {
     if (const auto known = find(spec.owner); known.listener) {
-      known.loop->run([&] { known.listener->context().spec = spec; });
+      known.loop->run([&] {
+        known.listener->context().spec = spec;
+        known.listener->context().scope = scope_of(spec);
+      });
       return {};
     }
     auto& loop = *loops_[next_loop_++ % loops_.size()];
-    auto context = std::make_shared<Context>(
-        Context{.spec = spec, .watch = watch_, .upstream = loop.upstream(), .disk = disk_, .counting = counting_});
+    auto context = std::make_shared<Context>(Context{.spec = spec,
+                                                     .watch = watch_,
+                                                     .upstream = loop.upstream(),
+                                                     .disk = disk_,
+                                                     .counting = counting_,
+                                                     .scope = scope_of(spec)});
     auto listener = std::make_shared<Listener>(loop.context(), std::move(context));
     const auto opened = loop.run([&] { return listener->open(); });
     if (!opened) return opened;
@@ -120,6 +127,10 @@ class GatewayHost::Impl {
     Loop* loop = nullptr;
     std::shared_ptr<Listener> listener;
   };
+
+  Scope scope_of(const GatewaySpec& spec) const {
+    return {name_scope(watch_.server_id(), spec.owner), spec.shared_volumes, spec.directory, {}};
+  }
 
   Gateway find(const std::string& owner) const {
     const std::scoped_lock lock(mutex_);

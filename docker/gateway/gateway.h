@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "docker/gateway/policy.h"
+#include "docker/gateway/scope.h"
 #include "docker/ledger/engine_watch.h"
 #include "docker/ledger/reaper.h"
 
@@ -24,6 +25,7 @@ struct GatewaySpec {
   std::string directory;  // on the host; made if missing. The socket is <directory>/docker.sock
   ImageMode images = ImageMode::kClean;
   Policy policy;
+  SharedVolumes shared_volumes;
   std::size_t max_belongings = 0;  // containers, networks and volumes together; 0: no limit
   // Labels that every container, network and volume of the owner bears besides the ledger's (ebbtide.gocd).
   Labels extra_labels;

@@ -377,6 +377,32 @@ Result<void> resolve_network_references(Json& body, const Resolve& resolve) {
   return {};
 }
 
+namespace {
+
+void add_to_endpoint(Json& endpoint, std::string_view name) {
+  if (!endpoint.is_object()) endpoint = Json::object();
+  auto& aliases = inside(endpoint, "Aliases");
+  if (!aliases.is_array()) aliases = Json::array();
+  if (std::ranges::find(aliases, Json(name)) == aliases.end()) aliases.push_back(name);
+}
+
+}  // namespace
+
+void add_alias(Json& container, std::string_view name) {
+  auto& networking = inside(container, "NetworkingConfig");
+  if (!networking.is_object()) networking = Json::object();
+  auto& endpoints = inside(networking, "EndpointsConfig");
+  if (!endpoints.is_object()) endpoints = Json::object();
+  const auto mode = text(inside(container, "HostConfig"), "NetworkMode");
+  if (!is_predefined_network(mode) && !mode.starts_with(kContainerPrefix)) inside(endpoints, mode);
+  for (auto& [network, endpoint] : endpoints.items())
+    if (!is_predefined_network(network)) add_to_endpoint(endpoint, name);
+}
+
+void add_endpoint_alias(Json& connect, std::string_view name) {
+  add_to_endpoint(inside(connect, "EndpointConfig"), name);
+}
+
 Result<void> stamp_build(http::Query& query, std::string_view image_owner) {
   // Just one: the classic builder makes a step, and a container, of each (Engine 20.10, tried).
   Labels labels;

@@ -76,6 +76,12 @@ Result<void> resolve_references(Json& container, const Resolve& resolve);
 // The same for a network create body's ConfigFrom, and for connect and disconnect bodies' Container.
 Result<void> resolve_network_references(Json& body, const Resolve& resolve);
 
+// The name that the job gave, as an alias in every network of the job's own that the container joins: their DNS knows
+// containers by their real names and their aliases. Call after resolve_references.
+void add_alias(Json& container, std::string_view name);
+// The same for a connect body.
+void add_endpoint_alias(Json& connect, std::string_view name);
+
 // Whether a NetworkMode or an endpoint's key is one that every engine has.
 bool is_predefined_network(std::string_view name);
 

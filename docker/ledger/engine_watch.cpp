@@ -142,7 +142,7 @@ class EngineWatch::Impl {
     if (event.action == "create") {
       claim_created(event);
     } else if (event.action == "rename") {
-      ledger_.rename_container(event.id, attribute(event, "name"));
+      on_rename(event);
     } else if (event.action == "oom") {
       out_of_memory_.insert(event.id);
     } else if (const auto state = state_after(event.action); !state.empty()) {
@@ -169,6 +169,13 @@ class EngineWatch::Impl {
                                      .labels = event.attributes,
                                      .created = std::chrono::system_clock::now()};
     if (auto belonging = container_belonging(server_id_, container)) ledger_.claim(std::move(*belonging));
+  }
+
+  void on_rename(const EngineEvent& event) {
+    const auto known = ledger_.find(Kind::kContainer, event.id);
+    if (!known) return;
+    const auto name = attribute(event, "name");
+    ledger_.rename_container(event.id, name, without_scope(name_scope(server_id_, known->owner), name));
   }
 
   void tell_death(const EngineEvent& event, const Belonging& agent) {

@@ -68,6 +68,17 @@ std::optional<Ownership> ownership_of(std::string_view server_id, Kind kind, std
   return claimed_ownership_of(server_id, labels);
 }
 
+std::string name_scope(std::string_view server_id, std::string_view owner) {
+  std::string text(server_id);
+  text.append("\nscope\n").append(owner);
+  return "eb-" + sha256_hex(text).substr(0, 12) + "-";
+}
+
+std::string without_scope(std::string_view scope, std::string_view real_name) {
+  if (real_name.starts_with(scope)) real_name.remove_prefix(scope.size());
+  return std::string(real_name);
+}
+
 std::string image_owner_value(std::string_view server_id, std::string_view owner) {
   return std::string(server_id) + "/" + std::string(owner);
 }

@@ -23,6 +23,8 @@ inline constexpr const char* kAgent =
 inline constexpr const char* kRole = "ebbtide.role";
 inline constexpr const char* kName = "ebbtide.name";
 inline constexpr const char* kCheck = "ebbtide.check";
+// On volumes that agents have in common, alone with kName: the server id. They are no agent's belongings.
+inline constexpr const char* kSharedVolume = "ebbtide.shared-volume";
 inline constexpr const char* kImageAgent = "ebbtide.image-agent";
 inline constexpr const char* kJob = "ebbtide.job";
 inline constexpr const char* kProfile = "ebbtide.profile";
@@ -54,6 +56,12 @@ std::optional<Ownership> ownership_of(std::string_view server_id, Kind kind, std
 
 // The same without the check: only for a container whose rename the Store remembers.
 std::optional<Ownership> claimed_ownership_of(std::string_view server_id, const Labels& labels);
+
+// What the real name of every named belonging begins with: "eb-3f2a9c01d4e7-", one for each owner of each server, so
+// that any number of owners use the same names. A belonging's real name is the scope and the given name.
+std::string name_scope(std::string_view server_id, std::string_view owner);
+// A real name without its scope; as it is if it has none.
+std::string without_scope(std::string_view scope, std::string_view real_name);
 
 // The same for an image; the owner.
 std::optional<std::string> image_owner_of(std::string_view server_id, const Labels& labels);

@@ -102,12 +102,12 @@ bool Ledger::set_container_state(std::string_view id, std::string_view state) {
   return true;
 }
 
-bool Ledger::rename_container(std::string_view id, std::string_view name) {
+bool Ledger::rename_container(std::string_view id, std::string_view real_name, std::string_view name) {
   const std::scoped_lock lock(state_->mutex);
   const auto found = state_->entries.find({Kind::kContainer, std::string(id)});
   if (found == state_->entries.end()) return false;
   found->second.belonging.name = name;
-  found->second.belonging.real_name = name;
+  found->second.belonging.real_name = real_name;
   found->second.changed = ++state_->now;
   return true;
 }

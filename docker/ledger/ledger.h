@@ -56,7 +56,8 @@ class Ledger {
   void forget(Kind kind, std::string_view id);
   // Changes one container's state, if it is known; false if not.
   bool set_container_state(std::string_view id, std::string_view state);
-  bool rename_container(std::string_view id, std::string_view name);
+  // real_name: on the engine; name: as the job gave it.
+  bool rename_container(std::string_view id, std::string_view real_name, std::string_view name);
 
   std::optional<Belonging> find(Kind kind, std::string_view id) const;
   // By owner: a full id, then an exact name, then a unique id prefix: the engine's own order (Engine

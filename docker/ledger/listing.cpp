@@ -86,7 +86,7 @@ std::optional<Belonging> container_belonging(const std::string& server_id, const
                                  : ownership_of(server_id, Kind::kContainer, container.name, container.labels);
   if (!ownership) return std::nullopt;
   auto belonging = belonging_of(*ownership, Kind::kContainer, container.id, container.name);
-  if (renamed) belonging.name = container.name;
+  if (renamed) belonging.name = without_scope(name_scope(server_id, belonging.owner), container.name);
   belonging.image = container.image;
   belonging.state = container.state;
   belonging.ports = container.ports;
