@@ -265,6 +265,7 @@ Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
   const Agent& agent = entry.agent;
   return cluster.gateways().open({.owner = agent.id,
                                   .directory = core_.gateway_directory(agent.id),
+                                  .staging = core_.staging_directory(agent.id),
                                   .images = agent.images,
                                   .policy = entry.cluster.policy,
                                   .max_belongings = entry.profile.max_belongings,

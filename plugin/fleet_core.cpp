@@ -232,6 +232,10 @@ void FleetCore::run_once(const std::string& name, const std::function<void()>& t
   }
 }
 
+std::string FleetCore::staging_directory(const std::string& agent_id) const {
+  return settings.run_dir + "/mounts/" + agent_id + "/";
+}
+
 std::string FleetCore::gateway_directory(const std::string& agent_id) const {
   return settings.run_dir + "/agents/" + agent_id;
 }

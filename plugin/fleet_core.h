@@ -93,6 +93,7 @@ class FleetCore {
   void submit_once(const std::string& name, std::function<void()> task);
 
   std::string gateway_directory(const std::string& agent_id) const;
+  std::string staging_directory(const std::string& agent_id) const;  // gateway::GatewaySpec::staging
 
   const FleetSettings settings;
   const std::shared_ptr<Database> database;

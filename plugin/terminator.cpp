@@ -6,6 +6,7 @@
 
 #include "docker/base/log.h"
 #include "docker/base/text.h"
+#include "docker/gateway/paths.h"
 #include "plugin/console.h"
 
 namespace ebbtide::plugin {
@@ -195,6 +196,9 @@ void Terminator::reap_agent(const std::string& id) {
   if (core_.stopped()) return;
   if (!report) return left_over(id, {report.error().message});
   if (!report->complete()) return left_over(id, report->left);
+  // Only now: a belonging that stands on a staged path may have been started again until it was removed.
+  if (const auto cleared = gateway::clear_staging(core_.staging_directory(id)); !cleared)
+    return left_over(id, {cleared.error().message});
   finished(*entry, *report);
 }
 

@@ -444,6 +444,8 @@ Task<bool> Exchange::learn(Kind kind, const std::string& reference) {
   if (kind == Kind::kImage || kind == Kind::kExec || reference.find('/') != std::string::npos) co_return false;
   const auto real_name = context_.scope.real_name(kind, reference);
   if (co_await learn_real(kind, real_name)) co_return true;
+  const bool may_be_id = reference.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!may_be_id) co_return false;
   co_return co_await learn_real(kind, reference);
 }
 

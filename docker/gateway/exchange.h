@@ -15,6 +15,7 @@
 #include "docker/gateway/answer.h"
 #include "docker/gateway/context.h"
 #include "docker/gateway/filter.h"
+#include "docker/gateway/paths.h"
 #include "docker/gateway/route.h"
 #include "docker/gateway/stamp.h"
 
@@ -114,6 +115,12 @@ class Exchange {
 
   Task<Next> create_container();
   Task<Result<void>> prepare_container(Json& body, const std::string& name);
+  // Bind sources that mean paths of the job's own container, put where the engine finds them.
+  Task<Result<void>> place_paths(Json& body, Policy& policy);
+  Task<Result<CallerFiles>> caller_files();
+  std::string own_agent() const;  // its container's id; empty where the owner has none
+  std::vector<PathSource> paths_to_place(const Json& body) const;
+  Task<Result<Staged>> stage_path(const CallerFiles& caller, const PathSource& source);
   Task<Result<void>> make_named_volumes(const Json& body);
   Task<Result<void>> label_volumes(Json& body);
   Task<Result<std::vector<std::string>>> mounted_from(const Json& body);

@@ -129,7 +129,7 @@ class GatewayHost::Impl {
   };
 
   Scope scope_of(const GatewaySpec& spec) const {
-    return {name_scope(watch_.server_id(), spec.owner), spec.shared_volumes, spec.directory, {}};
+    return {name_scope(watch_.server_id(), spec.owner), spec.shared_volumes, spec.directory, spec.staging};
   }
 
   Gateway find(const std::string& owner) const {

@@ -23,6 +23,10 @@ namespace ebbtide::gateway {
 struct GatewaySpec {
   std::string owner;
   std::string directory;  // on the host; made if missing. The socket is <directory>/docker.sock
+  // Where paths of the owner's containers are bound for its other containers to mount (paths.h), with a slash at its
+  // end:
+  // "/run/ebbtide/mounts/eb-1/". Empty: such mounts are refused. clear_staging removes it, after the reap.
+  std::string staging;
   ImageMode images = ImageMode::kClean;
   Policy policy;
   SharedVolumes shared_volumes;

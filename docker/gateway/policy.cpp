@@ -117,13 +117,6 @@ Verdict check_namespaces(const Policy& policy, const Json& host) {
   return std::nullopt;
 }
 
-bool is_allowed_source(const Policy& policy, std::string_view source) {
-  if (is_docker_socket(source)) return true;
-  const auto path = clean_path(source);
-  return path && std::any_of(policy.host_paths.begin(), policy.host_paths.end(),
-                             [&](const auto& allowed) { return clean_path(allowed) == path; });
-}
-
 Verdict check_source(const Policy& policy, const std::string& source) {
   if (is_allowed_source(policy, source)) return std::nullopt;
   return refuse("host-path",
@@ -272,6 +265,13 @@ std::optional<PolicyLevel> policy_level(std::string_view text) {
 }
 
 bool is_docker_socket(std::string_view path) { return gateway_source(path, "").has_value(); }
+
+bool is_allowed_source(const Policy& policy, std::string_view source) {
+  if (is_docker_socket(source)) return true;
+  const auto path = clean_path(source);
+  return path && std::any_of(policy.host_paths.begin(), policy.host_paths.end(),
+                             [&](const auto& allowed) { return clean_path(allowed) == path; });
+}
 
 std::optional<Refusal> check_container(const Policy& policy, const Json& body) {
   if (policy.level == PolicyLevel::kTrusted) return std::nullopt;

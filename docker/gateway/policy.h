@@ -41,6 +41,9 @@ struct Refusal {
 // (point_sockets_at in stamp.h).
 bool is_docker_socket(std::string_view path);
 
+// Whether the operator allows this path of the host as a bind source, or the gateway's own socket is meant.
+bool is_allowed_source(const Policy& policy, std::string_view source);
+
 std::optional<Refusal> check_container(const Policy& policy, const Json& body);
 std::optional<Refusal> check_update(const Policy& policy, const Json& body);
 std::optional<Refusal> check_exec(const Policy& policy, const Json& body);

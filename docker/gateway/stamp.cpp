@@ -129,6 +129,67 @@ std::size_t point_sockets_at(Json& container, std::string_view directory) {
   return count;
 }
 
+std::vector<PathSource> path_sources(const Json& container) {
+  std::vector<PathSource> sources;
+  const auto add = [&](const std::optional<std::string>& path, bool made) {
+    if (!path) return;
+    const auto known = std::ranges::find(sources, *path, &PathSource::path);
+    if (known == sources.end())
+      sources.push_back({*path, made});
+    else
+      known->made_if_missing = known->made_if_missing || made;
+  };
+  const auto* host = find(container, "HostConfig");
+  if (host == nullptr) return sources;
+  for (const auto* element : elements(*host, "Binds"))
+    if (const auto bind = parse_bind(element->get<std::string>())) add(clean_path(bind->source), true);
+  for (const auto* mount : elements(*host, "Mounts")) {
+    if (text(*mount, "Type") != "bind") continue;
+    const auto* options = find(*mount, "BindOptions");
+    add(clean_path(text(*mount, "Source")), options != nullptr && options->value("CreateMountpoint", false));
+  }
+  return sources;
+}
+
+namespace {
+
+const Placed* place_of(const std::string& source, const std::map<std::string, Placed>& placed) {
+  const auto path = clean_path(source);
+  const auto found = path ? placed.find(*path) : placed.end();
+  return found == placed.end() ? nullptr : &found->second;
+}
+
+std::string mode_of(const std::string& mode, bool read_only) {
+  std::string words;
+  for (auto& word : split(mode, ',')) {
+    if (word.empty() || (read_only && (word == "rw" || word == "ro"))) continue;
+    words += (words.empty() ? "" : ",") + (word == "Z" ? "z" : word);
+  }
+  if (read_only) words += words.empty() ? "ro" : ",ro";
+  return words;
+}
+
+}  // namespace
+
+void place_sources(Json& container, const std::map<std::string, Placed>& placed) {
+  auto& host = inside(container, "HostConfig");
+  for (auto* element : elements(host, "Binds")) {
+    auto bind = parse_bind(element->get<std::string>());
+    const auto* place = bind ? place_of(bind->source, placed) : nullptr;
+    if (place == nullptr) continue;
+    bind->source = place->source;
+    bind->mode = mode_of(bind->mode, place->read_only);
+    *element = to_text(*bind);
+  }
+  for (auto* mount : elements(host, "Mounts")) {
+    const auto* place = text(*mount, "Type") == "bind" ? place_of(text(*mount, "Source"), placed) : nullptr;
+    if (place == nullptr) continue;
+    inside(*mount, "Source") = place->source;
+    if (place->read_only) inside(*mount, "ReadOnly") = true;
+    if (auto* options = find(*mount, "BindOptions")) options->erase("CreateMountpoint");
+  }
+}
+
 std::vector<NamedVolume> named_volumes(const Json& container) {
   std::vector<NamedVolume> volumes;
   const auto add = [&](NamedVolume volume) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,20 @@ std::optional<std::string> gateway_source(std::string_view source, std::string_v
 // Puts that in place of such sources in Binds and Mounts. Returns how many there were. To be called after
 // check_container, which lets exactly these pass.
 std::size_t point_sockets_at(Json& container, std::string_view directory);
+
+// The paths that a container body names as sources, in Binds and in Mounts of type bind, clean, each once.
+struct PathSource {
+  std::string path;
+  bool made_if_missing = false;  // by the engine
+};
+std::vector<PathSource> path_sources(const Json& container);
+// Puts another path, maybe for reading only, in the place of each that placed has. The engine is not to relabel
+// (SELinux) what others mount too: Z becomes z.
+struct Placed {
+  std::string source;
+  bool read_only = false;
+};
+void place_sources(Json& container, const std::map<std::string, Placed>& placed);
 
 // The volumes that a container body names in Binds and Mounts, each once: they must be made, with labels, before
 // the container, since the engine makes missing ones without.

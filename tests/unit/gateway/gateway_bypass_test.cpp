@@ -119,8 +119,9 @@ TEST_P(ForeignObject, LooksLikeNone) {
   const auto answer =
       ask(request(line, posts ? "Content-Type: application/json\r\nContent-Length: 2\r\n" : "", posts ? "{}" : ""));
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 404")) << line;
-  EXPECT_THAT(heard(), Each(AnyOf(StartsWith("GET /v1.41/containers/" + foreign_.substr(0, 12) + "/json"),
-                                  StartsWith("GET /containers/" + foreign_.substr(0, 12) + "/json"))));
+  // As a name of the owner's own, or as an id.
+  EXPECT_THAT(heard(), Each(AllOf(StartsWith("GET "), HasSubstr("/containers/"),
+                                  HasSubstr(foreign_.substr(0, 12) + "/json"))));
   EXPECT_EQ(answer.find("\"Id\""), std::string::npos);
 }
 
