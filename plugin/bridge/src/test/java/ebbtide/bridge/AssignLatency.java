@@ -12,8 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Prints what should-assign-work costs GoCD through bridge and service, which know a thousand agents. Not among the
- * tests, since it says something on an idle machine only:
- * {@code mvn test -Dtest=AssignLatency -Dmaven.test.redirectTestOutputToFile=false}, with EBBTIDE_BINARY set.
+ * tests, since it says something on an idle machine only: {@code tests/run.sh --perf} runs it.
  */
 class AssignLatency {
     private static final int AGENTS = 1000;
@@ -49,7 +48,6 @@ class AssignLatency {
                         + ",\"job_identifier\":" + job(i) + "}");
                 assertEquals(200, answer.code(), answer.body());
             }
-            Thread.sleep(5000); System.out.println(service.log().substring(0, 3000)); System.out.println(service.get("/api/v1/agents").substring(0, 1500)); System.out.println(service.get("/api/v1/clusters"));
             Wait.until("a thousand agents", () -> agents(service).stream()
                     .filter(each -> "registering".equals(Json.text(each, "state"))).count() == AGENTS);
             measure(bridge, properties, agents(service));
