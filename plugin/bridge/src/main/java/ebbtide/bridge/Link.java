@@ -41,10 +41,10 @@ final class Link {
         return current == null ? "(no address)" : current.settings().url().toString();
     }
 
-    /** Where completions wait; null if the settings don't say yet. */
+    /** Where completions wait, also while other settings are wrong; null if it can't be said. */
     Path queueFile() {
         var current = service;
-        return current == null ? null : current.settings().queueFile();
+        return current == null ? source.queueFile() : current.settings().queueFile();
     }
 
     boolean isCurrent(Service other) {

@@ -48,6 +48,15 @@ final class SettingsSource {
                 queueFile(file));
     }
 
+    /** This one alone, whatever else is wrong; null if it is wrong itself. */
+    Path queueFile() {
+        try {
+            return queueFile(readFile());
+        } catch (Settings.Wrong bad) {
+            return null;
+        }
+    }
+
     private Properties readFile() throws Settings.Wrong {
         var path = file();
         var read = new Properties();

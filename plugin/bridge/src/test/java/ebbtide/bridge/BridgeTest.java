@@ -197,6 +197,13 @@ class BridgeTest {
     }
 
     @Test
+    void aCompletionIsInItsFileEvenWhileASettingIsWrong() throws Exception {
+        start("nonsense");
+        assertEquals(200, send(Message.JOB_COMPLETION).code());
+        Wait.until("the file", () -> folder.resolve("ebbtide-completions").toFile().length() > 0);
+    }
+
+    @Test
     void anotherAddressIsTakenAndTheOldConnectionLeft() throws Exception {
         var file = folder.resolve("ebbtide.properties");
         Files.writeString(file, "url=" + service.url());
