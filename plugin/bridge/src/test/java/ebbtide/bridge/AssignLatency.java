@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +25,16 @@ class AssignLatency {
 
     private static String job(int number) {
         return Samples.JOB.replace("4321", Integer.toString(number));
+    }
+
+    // The metrics: a list of so many agents is too long to be read over and over.
+    private static boolean areStarted(EbbtideProcess service) {
+        try {
+            return service.get("/metrics").lines().anyMatch(line -> line.startsWith("ebbtide_agents{")
+                    && line.contains("state=\"registering\"") && line.endsWith(" " + AGENTS));
+        } catch (IOException away) {
+            throw new AssertionError(away);
+        }
     }
 
     private static List<?> agents(EbbtideProcess service) {
@@ -48,8 +59,7 @@ class AssignLatency {
                         + ",\"job_identifier\":" + job(i) + "}");
                 assertEquals(200, answer.code(), answer.body());
             }
-            Wait.until("a thousand agents", () -> agents(service).stream()
-                    .filter(each -> "registering".equals(Json.text(each, "state"))).count() == AGENTS);
+            Wait.until("a thousand agents", Duration.ofMinutes(3), () -> areStarted(service));
             measure(bridge, properties, agents(service));
         }
     }

@@ -67,6 +67,12 @@ class BridgeTest {
     }
 
     @Test
+    void theFirstMessageMayComeBeforeTheSettingsAreRead() {
+        start(service.url());
+        assertEquals(200, send(Message.CREATE_AGENT).code());
+    }
+
+    @Test
     void answersPassAsTheyAre() throws Exception {
         connect();
         var errors = "[{\"message\":\"must be a number\",\"key\":\"Cpus\"}]";
