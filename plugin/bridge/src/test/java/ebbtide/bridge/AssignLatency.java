@@ -17,8 +17,8 @@ import org.junit.jupiter.api.io.TempDir;
  */
 class AssignLatency {
     private static final int AGENTS = 1000;
-    private static final int WARM_UP = 5_000;
-    private static final int MEASURED = 20_000;
+    private static final int WARM_UP = 2_000;
+    private static final int MEASURED = 5_000;
 
     @TempDir
     Path folder;
