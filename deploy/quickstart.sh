@@ -3,16 +3,19 @@
 # docker used inside it, the job's end, and an engine with nothing left on it. Needs no GoCD and no registry.
 #   --once         end when it has been shown, instead of staying up
 #   --port NUMBER  of the server on 127.0.0.1 (8160)
+#   --with-bridge  also builds the JAR that a real GoCD loads
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 once=
+bridge=
 port=8160
 while [ $# -gt 0 ]; do
   case $1 in
     --once) once=yes; shift ;;
+    --with-bridge) bridge=yes; shift ;;
     --port) port=${2:?--port needs a number}; shift 2 ;;
-    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "quickstart: unknown option $1; see --help" >&2; exit 2 ;;
   esac
 done
@@ -26,6 +29,12 @@ echo "there"
 step "2. Building build/release/ebbtide (some minutes the first time)"
 cmake --preset release >/dev/null
 cmake --build --preset release --target ebbtide | tail -n 1
+if [ -n "$bridge" ]; then
+  step "2b. Building the bridge"
+  mvn -q -B -f plugin/bridge/pom.xml -Dmaven.test.skip=true package
+  jar=$(echo "$PWD"/plugin/bridge/target/ebbtide-bridge-*.jar)
+  echo "$jar"
+fi
 
 work=$(mktemp -d /tmp/ebbtide-demo.XXXXXX)
 server=
@@ -65,6 +74,13 @@ step "5. One job, as GoCD would send it"
 PYTHONPATH=tests/tools python3 deploy/demo.py "http://127.0.0.1:$port" "$address"
 
 step "6. Done"
+if [ -n "$bridge" ]; then
+  cat <<END
+The bridge for a real GoCD server is $jar
+  Copy it to plugins/external below GoCD's folder, set EBBTIDE_URL and EBBTIDE_TOKEN in GoCD's environment, and restart
+  GoCD. The server must then run with the same EBBTIDE_TOKEN. docs/bridge.md has the rest.
+END
+fi
 if [ -n "$once" ]; then
   echo "The demonstration went as it should."
   exit 0

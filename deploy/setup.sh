@@ -9,6 +9,12 @@ packages=(
   docker.io iptables iproute2 busybox-static docker-compose python3 jq curl openssl ca-certificates
 )
 
+# The bridge: any Maven and any JDK from 17 on will do, whoever installed them.
+command -v mvn >/dev/null || packages+=(maven)
+javac=$(javac -version 2>/dev/null || true) # "javac 17.0.15"
+javac=${javac#javac }
+[ "${javac%%.*}" -ge 17 ] 2>/dev/null || packages+=(openjdk-17-jdk-headless)
+
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

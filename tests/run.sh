@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds Ebbtide and runs its tests, setting up all that they need. The last line counts: "N passed, N failed".
-#   (nothing)        checks, the dev build, every test: unit, on a real engine, end to end
+#   (nothing)        checks, the dev build, every test: unit, on a real engine, end to end, the bridge's
 #   --quick          without the tests that need an engine
 #   --asan, --tsan   also the unit and engine tests with these sanitizers
 #   --fuzz SECONDS   also each fuzz target for so long
 #   --perf           also the measurements, printed
 #   --all            everything: --asan --tsan --fuzz 60 --perf
-#   --only REGEX     of the dev tests only those whose program matches
+#   --only REGEX     of the dev tests only those whose program matches (the bridge's is "bridge")
 # DOCKER_HOST of the tests is an engine of their own, unless EBBTIDE_TEST_DOCKER_HOST names one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -79,6 +79,18 @@ build dev
 step "tests"
 run_tests dev dev ${quick:+-LE engine} ${only:+-R "$only"}
 
+# The bridge's tests, against the program of a build; quiet unless one fails.
+bridge() { # binary, results folder, Maven's arguments…
+  local binary=$1 results=$work/$2
+  shift 2
+  EBBTIDE_BINARY=$PWD/$binary mvn -q -B -f plugin/bridge/pom.xml -Dbridge.reports="$results" "$@" || failed=yes
+}
+if [[ bridge =~ $only ]]; then
+  step "the bridge"
+  bridge build/dev/ebbtide results/bridge ${quick:+-DexcludedGroups=engine} verify
+  ls -l plugin/bridge/target/ebbtide-bridge-*.jar
+fi
+
 for sanitizer in ${asan:+asan} ${tsan:+tsan}; do
   step "$sanitizer build"
   build "$sanitizer"
@@ -102,9 +114,10 @@ fi
 if [ -n "$perf" ]; then
   step "measurements"
   cmake --preset release -B build/perf -DEBBTIDE_TESTS=ON >/dev/null
-  cmake --build build/perf --target gateway_perf reap_perf | tail -n 1
+  cmake --build build/perf --target gateway_perf reap_perf ebbtide | tail -n 1
   build/perf/tests/perf/gateway_perf ${quick:+0}
   [ -n "$quick" ] || build/perf/tests/perf/reap_perf
+  bridge build/perf/ebbtide perf -Dmaven.test.redirectTestOutputToFile=false -Dtest=AssignLatency test
 fi
 
 step "done"

@@ -20,7 +20,7 @@ final class Answers {
 
     private static String escaped(String text) {
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;")
-                .replace("'", "&#39;").replace("{{", "{ {").replace("}}", "} }");
+                .replace("'", "&#39;").replaceAll("\\{(?=\\{)", "{ ").replaceAll("\\}(?=\\})", "} ");
     }
 
     static boolean isList(String body) {

@@ -11,8 +11,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * All parts, put together and kept running. Its threads are daemons: the processor channel, housekeeping (settings,
- * server health, completions), and those of the HTTP client.
+ * All parts, put together and kept running. Its threads are daemons: the processor channel, housekeeping (settings and
+ * server health), deliveries (completions, of which a slow service may make a long affair), and those of the HTTP client.
  */
 final class Bridge implements AutoCloseable {
     private static final Logger LOG = Logger.getLoggerFor(Bridge.class);
@@ -20,9 +20,8 @@ final class Bridge implements AutoCloseable {
     private static final int TICKS_BETWEEN_READINGS = 5;
 
     private final ExecutorService http = Executors.newCachedThreadPool(daemons("ebbtide-http"));
-    // What comes after close() is dropped: a completion is in its file by then.
-    private final ScheduledThreadPoolExecutor housekeeping = new ScheduledThreadPoolExecutor(
-            1, daemons("ebbtide-housekeeping"), new ThreadPoolExecutor.DiscardPolicy());
+    private final ScheduledThreadPoolExecutor housekeeping = scheduler("ebbtide-housekeeping");
+    private final ScheduledThreadPoolExecutor deliveries = scheduler("ebbtide-deliveries");
     private final Health health;
     private final Link link;
     private final ProcessorChannel channel;
@@ -40,7 +39,8 @@ final class Bridge implements AutoCloseable {
     }
 
     void start() {
-        housekeeping.scheduleWithFixedDelay(this::housekeep, 0, 1, TimeUnit.SECONDS);
+        housekeeping.scheduleWithFixedDelay(() -> guarded(this::housekeep), 0, 1, TimeUnit.SECONDS);
+        deliveries.scheduleWithFixedDelay(() -> guarded(completions::deliver), 1, 1, TimeUnit.SECONDS);
         channel.start();
     }
 
@@ -48,13 +48,14 @@ final class Bridge implements AutoCloseable {
     public void close() {
         channel.stop();
         housekeeping.shutdownNow();
+        deliveries.shutdownNow();
         http.shutdownNow();
     }
 
     Forwarder.Answer handle(Message message, String version, String body) {
         if (message == Message.JOB_COMPLETION) {
             completions.add(body);
-            housekeeping.execute(completions::deliver);
+            deliveries.execute(completions::deliver);
             return Forwarder.Answer.ok("");
         }
         return forwarder.forward(message, version, body);
@@ -67,20 +68,29 @@ final class Bridge implements AutoCloseable {
     private void connected() {
         forwarder.serviceIsBack();
         completions.hurry();
-        housekeeping.execute(completions::deliver);
+        deliveries.execute(completions::deliver);
     }
 
     private void housekeep() {
-        try {
-            if (tick++ % TICKS_BETWEEN_READINGS == 0) {
-                link.refresh();
-                completions.keepIn(link.queueFile());
-            }
-            completions.deliver();
-            health.publish();
-        } catch (RuntimeException fault) {
-            LOG.error("Housekeeping failed; it goes on", fault); // or it would never run again
+        if (tick++ % TICKS_BETWEEN_READINGS == 0) {
+            link.refresh();
+            completions.keepIn(link.queueFile());
         }
+        health.publish();
+    }
+
+    // What throws is never run again.
+    private static void guarded(Runnable task) {
+        try {
+            task.run();
+        } catch (RuntimeException | Error fault) {
+            LOG.error("A task of the bridge failed; it is run again", fault);
+        }
+    }
+
+    // What comes after close() is dropped: a completion is in its file by then.
+    private static ScheduledThreadPoolExecutor scheduler(String name) {
+        return new ScheduledThreadPoolExecutor(1, daemons(name), new ThreadPoolExecutor.DiscardPolicy());
     }
 
     private static ThreadFactory daemons(String name) {

@@ -3,6 +3,7 @@ package ebbtide.bridge;
 import com.thoughtworks.go.plugin.api.logging.Logger;
 import ebbtide.bridge.Health.Trouble;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -146,10 +147,11 @@ final class CompletionQueue {
     private List<String> readFile() {
         var read = new ArrayList<String>();
         try {
-            for (var line : Files.readAllLines(file)) {
+            // A crash may have cut the last line, in the middle of a character too.
+            for (var line : new String(Files.readAllBytes(file), StandardCharsets.UTF_8).split("\n")) {
                 var whole = reduced(line);
                 if (whole != null) {
-                    read.add(whole); // the last line may have been cut by a crash
+                    read.add(whole);
                 }
             }
             linesInFile = read.size();

@@ -145,8 +145,8 @@ final class Forwarder {
         long deadline = System.nanoTime() + message.limit.toNanos();
         try {
             var id = awaitServerId(deadline);
-            var left = Duration.ofNanos(deadline - System.nanoTime());
-            var answer = link.service().ask(message, id, version, body, left);
+            var service = link.service(deadline);
+            var answer = service.ask(message, id, version, body, Duration.ofNanos(deadline - System.nanoTime()));
             if (!isSound.test(answer)) {
                 throw ServiceException.unreachable("its answer makes no sense: check that the URL leads to Ebbtide");
             }

@@ -39,7 +39,7 @@ final class Gocd {
         GoApiResponse response;
         try {
             response = accessor.submit(request);
-        } catch (RuntimeException refused) {
+        } catch (RuntimeException | Error refused) { // of GoCD's, so our threads go on
             LOG.debug("GoCD could not process " + api + ": " + refused.getClass().getName());
             return new Reply(500, "GoCD could not process it: " + refused.getMessage());
         }

@@ -12,8 +12,8 @@ import java.util.Map;
 
 /**
  * The plugin's messages in GoCD's server health. GoCD replaces the whole list each time, so this is its one owner: the
- * service's messages, and ours before them. Any thread; GoCD is told on the threads of {@link #tell} and
- * {@link #publish} only.
+ * service's messages, and ours before them. Any thread. GoCD is told on the threads of {@link #tell} and
+ * {@link #publish} only, and one at a time; {@link #raise} and {@link #clear}, which GoCD waits for, never wait for that.
  */
 final class Health {
     /** What can be wrong with us. Of the first three only the first is shown: it explains the others. */
@@ -43,9 +43,10 @@ final class Health {
 
     private final Gocd gocd;
     private final Map<Trouble, Raised> troubles = new EnumMap<>(Trouble.class);
+    private Trouble logged;
+    private final Object telling = new Object(); // taken before this; guards the next two
     private List<?> ofService = List.of();
     private String published; // what GoCD has; null: unknown
-    private Trouble logged;
 
     Health(Gocd gocd) {
         this.gocd = gocd;
@@ -62,11 +63,13 @@ final class Health {
     }
 
     /** The service's list, as it asks for; GoCD's answer. */
-    synchronized Gocd.Reply tell(String body) {
+    Gocd.Reply tell(String body) {
         try {
             if (Json.parse(body) instanceof List<?> messages) {
-                ofService = messages;
-                return publishNow();
+                synchronized (telling) {
+                    ofService = messages;
+                    return publish(list());
+                }
             }
         } catch (Json.Malformed bad) {
             // told below
@@ -75,20 +78,22 @@ final class Health {
     }
 
     /** Tells GoCD, if there is news. */
-    synchronized void publish() {
-        if (!list().equals(published)) {
-            publishNow();
+    void publish() {
+        synchronized (telling) {
+            var list = list();
+            if (!list.equals(published)) {
+                publish(list);
+            }
         }
     }
 
-    private Gocd.Reply publishNow() {
-        var list = list();
+    private Gocd.Reply publish(String list) {
         var reply = gocd.submit(Gocd.ADD_MESSAGES, "1.0", list);
         published = reply.code() == 200 ? list : null;
         return reply;
     }
 
-    private String list() {
+    private synchronized String list() {
         var all = new ArrayList<Object>();
         Trouble first = null;
         for (var entry : troubles.entrySet()) {

@@ -3,7 +3,9 @@ package ebbtide.bridge;
 import com.thoughtworks.go.plugin.api.logging.Logger;
 import ebbtide.bridge.Health.Trouble;
 import java.nio.file.Path;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The service as the settings of this moment name it. Settings are read again by and by, so that a mended one needs no
@@ -16,6 +18,7 @@ final class Link {
     private final Executor executor;
     private final Health health;
     private final Runnable onChange;
+    private final CountDownLatch firstReading = new CountDownLatch(1);
     private volatile Service service;
     private volatile String wrong = "the settings were not read yet";
 
@@ -35,16 +38,27 @@ final class Link {
         return current;
     }
 
+    /** The same, but waits for the first reading: GoCD's first messages may come sooner. */
+    Service service(long deadline) throws ServiceException {
+        try {
+            firstReading.await(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+        } catch (InterruptedException stopped) {
+            Thread.currentThread().interrupt();
+            throw ServiceException.unreachable("the wait was interrupted");
+        }
+        return service();
+    }
+
     /** Where the service should be, for people. */
     String address() {
         var current = service;
         return current == null ? "(no address)" : current.settings().url().toString();
     }
 
-    /** Where completions wait; null if the settings don't say yet. */
+    /** Where completions wait, also while other settings are wrong; null if it can't be said. */
     Path queueFile() {
         var current = service;
-        return current == null ? null : current.settings().queueFile();
+        return current == null ? source.queueFile() : current.settings().queueFile();
     }
 
     boolean isCurrent(Service other) {
@@ -67,6 +81,8 @@ final class Link {
             wrong = "a setting of the bridge is wrong: " + found.getMessage();
             health.raise(Trouble.SETTINGS, "The Ebbtide plugin has a wrong setting: " + found.getMessage()
                     + (service == null ? ". Until it is mended there are no agents." : ". The former ones stay in force."));
+        } finally {
+            firstReading.countDown();
         }
     }
 }

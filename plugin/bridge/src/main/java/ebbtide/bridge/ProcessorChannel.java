@@ -110,7 +110,7 @@ final class ProcessorChannel implements Runnable {
             LOG.debug("The processor channel ended: " + failed.getMessage());
             health.raise(Trouble.CHANNEL, "Ebbtide can't be reached at " + link.address() + " since {since}: "
                     + failed.getMessage() + ". Until it can, jobs get no new agents.");
-        } catch (RuntimeException fault) {
+        } catch (RuntimeException | Error fault) {
             LOG.error("The processor channel failed; it is opened again", fault);
         }
     }

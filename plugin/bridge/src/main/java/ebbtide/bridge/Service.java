@@ -46,9 +46,10 @@ final class Service {
 
     /** The same, and nobody waits: the future fails with a ServiceException. */
     CompletableFuture<String> begin(Message message, String gocd, String version, String body) {
-        return client.sendAsync(messageRequest(message, gocd, version, body), bounded())
+        var exchange = client.sendAsync(messageRequest(message, gocd, version, body), bounded());
+        return exchange.thenCompose(Service::checkedLater)
                 .orTimeout(message.limit.toNanos(), TimeUnit.NANOSECONDS)
-                .thenCompose(Service::checkedLater);
+                .whenComplete((answer, failure) -> exchange.cancel(true)); // or its connection would stay
     }
 
     /** Opens the stream of processor requests. */

@@ -5,6 +5,7 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -47,6 +48,15 @@ final class SettingsSource {
                 queueFile(file));
     }
 
+    /** This one alone, whatever else is wrong; null if it is wrong itself. */
+    Path queueFile() {
+        try {
+            return queueFile(readFile());
+        } catch (Settings.Wrong bad) {
+            return null;
+        }
+    }
+
     private Properties readFile() throws Settings.Wrong {
         var path = file();
         var read = new Properties();
@@ -71,7 +81,7 @@ final class SettingsSource {
     private Path file() throws Settings.Wrong {
         var named = value("settings", new Properties());
         if (named != null) {
-            return folder.resolve(named);
+            return path("settings", named);
         }
         for (var candidate : List.of(folder.resolve("config").resolve(FILE), folder.resolve(FILE))) {
             if (Files.exists(candidate)) {
@@ -130,17 +140,25 @@ final class SettingsSource {
             return null;
         }
         try {
-            return Files.readString(folder.resolve(path), StandardCharsets.UTF_8);
-        } catch (IOException | IllegalArgumentException bad) {
+            return Files.readString(path(key, path), StandardCharsets.UTF_8);
+        } catch (IOException bad) {
             throw new Settings.Wrong(key + " names a file that can't be read: " + bad);
         }
     }
 
+    private Path path(String key, String text) throws Settings.Wrong {
+        try {
+            return folder.resolve(text);
+        } catch (InvalidPathException bad) {
+            throw new Settings.Wrong(key + " is not the name of a file");
+        }
+    }
+
     // GoCD's db/ outlives restarts, in the image too, where it is on a volume.
-    private Path queueFile(Properties file) {
+    private Path queueFile(Properties file) throws Settings.Wrong {
         var named = value("queue_file", file);
         if (named != null) {
-            return folder.resolve(named);
+            return path("queue_file", named);
         }
         var database = folder.resolve("db");
         return (Files.isDirectory(database) ? database : folder).resolve("ebbtide-completions");

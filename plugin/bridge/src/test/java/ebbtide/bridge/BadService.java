@@ -1,12 +1,15 @@
 package ebbtide.bridge;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /** A server that accepts connections and does wrong what can be done wrong. */
@@ -38,6 +41,7 @@ final class BadService implements AutoCloseable {
     private final ServerSocket listener;
     private final int port;
     private final List<Socket> open = new CopyOnWriteArrayList<>();
+    private final Map<Socket, String> asked = new ConcurrentHashMap<>();
 
     BadService(Manner manner) throws IOException {
         this.manner = manner;
@@ -52,6 +56,12 @@ final class BadService implements AutoCloseable {
 
     String url() {
         return "http://127.0.0.1:" + port;
+    }
+
+    /** How many wait on an open connection for the answer to this. */
+    long waiting(String requestName) {
+        return asked.entrySet().stream()
+                .filter(each -> each.getValue().contains(requestName) && !each.getKey().isClosed()).count();
     }
 
     private static void start(Runnable task) {
@@ -74,21 +84,23 @@ final class BadService implements AutoCloseable {
 
     private void serve(Socket socket) {
         try (socket) {
-            socket.getInputStream().read(new byte[65536]);
-            misbehave(socket.getOutputStream());
+            var request = new byte[65536];
+            int length = socket.getInputStream().read(request);
+            asked.put(socket, new String(request, 0, Math.max(length, 0), StandardCharsets.ISO_8859_1));
+            misbehave(socket.getInputStream(), socket.getOutputStream());
         } catch (IOException | InterruptedException gone) {
             return;
         }
     }
 
-    private void misbehave(OutputStream out) throws IOException, InterruptedException {
+    private void misbehave(InputStream in, OutputStream out) throws IOException, InterruptedException {
         var head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
         switch (manner) {
-            case HANGS -> hang();
+            case HANGS -> hang(in);
             case HALF_AN_ANSWER -> write(out, head + "{\"view\":");
             case HALF_AN_ANSWER_AND_HANGS -> {
                 write(out, head + "true");
-                hang();
+                hang(in);
             }
             case STATUS_500 -> write(out, "HTTP/1.1 500 Oops\r\nContent-Length: " + Samples.SECRET.length()
                     + "\r\n\r\n" + Samples.SECRET);
@@ -116,8 +128,9 @@ final class BadService implements AutoCloseable {
         out.flush();
     }
 
-    private static void hang() throws InterruptedException {
-        Thread.sleep(60_000); // ended by close() of the test's bridge, or with the JVM
+    /** Until the other side has gone. */
+    private static void hang(InputStream in) throws IOException {
+        in.transferTo(OutputStream.nullOutputStream());
     }
 
     @Override

@@ -94,6 +94,19 @@ class BridgeInItsProcessTest {
     }
 
     @Test
+    void aProbeThatGetsNoAnswerLeavesNoConnection() throws Exception {
+        var name = Message.SHOULD_ASSIGN_WORK.requestName;
+        try (var service = new BadService(Manner.HANGS)) {
+            start(service.url());
+            send(Message.SHOULD_ASSIGN_WORK);
+            send(Message.SHOULD_ASSIGN_WORK);
+            Wait.until("the end of both", () -> service.waiting(name) == 0);
+            Wait.until("a probe", () -> send(Message.SHOULD_ASSIGN_WORK).code() == 200 && service.waiting(name) == 1);
+            Wait.until("the end of the probe", () -> service.waiting(name) == 0);
+        }
+    }
+
+    @Test
     void theFirstQuestionsToAServiceThatHangsCostHalfASecondEachAndNoMore() throws Exception {
         try (var service = new BadService(Manner.HANGS)) {
             start(service.url());

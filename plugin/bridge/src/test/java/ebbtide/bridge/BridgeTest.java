@@ -67,6 +67,12 @@ class BridgeTest {
     }
 
     @Test
+    void theFirstMessageMayComeBeforeTheSettingsAreRead() {
+        start(service.url());
+        assertEquals(200, send(Message.CREATE_AGENT).code());
+    }
+
+    @Test
     void answersPassAsTheyAre() throws Exception {
         connect();
         var errors = "[{\"message\":\"must be a number\",\"key\":\"Cpus\"}]";
@@ -99,9 +105,9 @@ class BridgeTest {
     @Test
     void anErrorViewIsSafeInGocdsPage() throws Exception {
         connect();
-        service.say(Message.PLUGIN_STATUS_REPORT, 503, "{\"message\":\"<script>{{alert(1)}}</script>\"}");
+        service.say(Message.PLUGIN_STATUS_REPORT, 503, "{\"message\":\"<script>{{{alert(1)}}}</script>\"}");
         var view = Json.text(Json.parse(send(Message.PLUGIN_STATUS_REPORT).body()), "view");
-        assertFalse(view.contains("<script") || view.contains("{{"), view);
+        assertFalse(view.contains("<script") || view.contains("{{") || view.contains("}}"), view);
         assertTrue(view.startsWith("<div ng-non-bindable>"), view);
     }
 
@@ -140,10 +146,14 @@ class BridgeTest {
         service.ask("b-1", "go.processor.elastic-agents.delete-agents", "[]");
         Wait.until("the answer", () -> service.answers.containsKey("b-1"));
         assertTrue(service.answers.get("b-1").contains("\"code\":500"));
+        gocd.breakWith(new NoClassDefFoundError("of GoCD"));
+        service.ask("b-2", "go.processor.elastic-agents.delete-agents", "[]");
+        Wait.until("the answer", () -> service.answers.containsKey("b-2"));
+        assertTrue(service.answers.get("b-2").contains("\"code\":500"));
         gocd.breakWith(null);
-        service.ask("b-2", "go.processor.elastic-agents.list-agents", "");
-        Wait.until("the next answer", () -> service.answers.containsKey("b-2"));
-        assertTrue(service.answers.get("b-2").contains("\"code\":200"));
+        service.ask("b-3", "go.processor.elastic-agents.list-agents", "");
+        Wait.until("the next answer", () -> service.answers.containsKey("b-3"));
+        assertTrue(service.answers.get("b-3").contains("\"code\":200"));
         assertEquals(1, service.attachments.get());
     }
 
@@ -190,6 +200,13 @@ class BridgeTest {
         Wait.until("no error", () -> gocd.health().equals("[]"));
         service.say(Message.VALIDATE_CLUSTER_PROFILE, 200, "[]");
         assertEquals("[]", send(Message.VALIDATE_CLUSTER_PROFILE).body());
+    }
+
+    @Test
+    void aCompletionIsInItsFileEvenWhileASettingIsWrong() throws Exception {
+        start("nonsense");
+        assertEquals(200, send(Message.JOB_COMPLETION).code());
+        Wait.until("the file", () -> folder.resolve("ebbtide-completions").toFile().length() > 0);
     }
 
     @Test

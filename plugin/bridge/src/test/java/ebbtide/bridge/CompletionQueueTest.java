@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
@@ -134,6 +135,14 @@ class CompletionQueueTest {
         after.add(completion("ea-3"));
         after.deliver();
         assertEquals(List.of("ea-1", "ea-3"), deliveredAgents());
+    }
+
+    @Test
+    void aLineThatWasCutWithinACharacterCostsNoOther() throws IOException {
+        queue(10).add(completion("ea-1"));
+        Files.write(file, new byte[] {'{', '"', (byte) 0xc3}, StandardOpenOption.APPEND); // half an umlaut
+        queue(10).deliver();
+        assertEquals(List.of("ea-1"), deliveredAgents());
     }
 
     @Test

@@ -17,19 +17,28 @@ final class FakeGocd extends GoApplicationAccessor {
     private final Map<String, String> consoles = new LinkedHashMap<>();
     private final List<String> calls = new ArrayList<>();
     private String health = "none told";
-    private RuntimeException broken;
+    private Throwable broken;
 
     @Override
     public synchronized GoApiResponse submit(GoApiRequest request) {
         var api = request.api();
         calls.add(api);
-        if (broken != null && !api.endsWith("server-info.get")) {
-            throw broken;
+        if (!api.endsWith("server-info.get")) {
+            failIfBroken();
         }
         try {
             return answered(api, request.requestBody());
         } catch (Json.Malformed bad) {
             throw new IllegalArgumentException(bad);
+        }
+    }
+
+    private void failIfBroken() {
+        if (broken instanceof Error error) {
+            throw error;
+        }
+        if (broken instanceof RuntimeException exception) {
+            throw exception;
         }
     }
 
@@ -73,8 +82,8 @@ final class FakeGocd extends GoApplicationAccessor {
         }
     }
 
-    /** From now on every request fails so; null: none. */
-    synchronized void breakWith(RuntimeException failure) {
+    /** From now on every request fails so, with what need not be declared; null: none. */
+    synchronized void breakWith(Throwable failure) {
         broken = failure;
     }
 

@@ -2,9 +2,16 @@ package ebbtide.bridge;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.thoughtworks.go.plugin.api.GoApplicationAccessor;
+import com.thoughtworks.go.plugin.api.request.GoApiRequest;
+import com.thoughtworks.go.plugin.api.response.DefaultGoApiResponse;
+import com.thoughtworks.go.plugin.api.response.GoApiResponse;
 import ebbtide.bridge.Health.Trouble;
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
 
 class HealthTest {
@@ -67,6 +74,33 @@ class HealthTest {
         gocd.breakWith(null);
         health.publish();
         assertTrue(gocd.health().contains("url is wrong"));
+    }
+
+    @Test
+    void aGocdThatIsSlowHoldsUpNobodyWhoRaisesATrouble() throws Exception {
+        var asked = new CountDownLatch(1);
+        var released = new CountDownLatch(1);
+        var slow = new Health(new Gocd(new GoApplicationAccessor() {
+            @Override
+            public GoApiResponse submit(GoApiRequest request) {
+                asked.countDown();
+                try {
+                    released.await();
+                } catch (InterruptedException stopped) {
+                    Thread.currentThread().interrupt();
+                }
+                return DefaultGoApiResponse.success("");
+            }
+        }));
+        var publisher = new Thread(slow::publish);
+        publisher.start();
+        asked.await();
+        try {
+            assertTimeoutPreemptively(Duration.ofSeconds(10), () -> slow.raise(Trouble.SETTINGS, "url is wrong"));
+        } finally {
+            released.countDown();
+            publisher.join();
+        }
     }
 
     @Test

@@ -172,7 +172,9 @@ class WholeJobIT {
 
         assertTrue(gocd.console("unit").contains("accepted"), gocd.console("unit"));
         assertTrue(gocd.calls("go.processor.elastic-agents.disable-agents") > 0);
+        assertTrue(gocd.calls("go.processor.elastic-agents.delete-agents") > 0);
         assertTrue(gocd.calls(Gocd.SERVER_INFO) > 0);
+        assertTrue(gocd.calls(Gocd.ADD_MESSAGES) > 0);
         assertFalse(gocd.health().contains("\"error\""), gocd.health());
         System.out.println(gocd.console("unit"));
     }
