@@ -204,7 +204,8 @@ std::vector<AgentVolume> agent_volumes(const std::string& agent_id, const AgentP
 }
 
 Labels volume_labels(const std::string& server_id, const std::string& agent_id, const AgentVolume& volume) {
-  return ownership_labels(server_id, agent_id, Role::kBelonging, Kind::kVolume, volume.name, volume.name);
+  // The agent's own, not its job's to list or remove.
+  return ownership_labels(server_id, agent_id, Role::kAgent, Kind::kVolume, volume.name, volume.name);
 }
 
 json container_body(const Agent& agent, const ClusterProfile& cluster, const AgentProfile& profile,

@@ -64,8 +64,8 @@ Task<Exchange::Next> Exchange::remove() {
     if (kind == Kind::kVolume && target_.query.flag("force")) co_return co_await answer(204, "");
     co_return co_await answer_error(object.error());
   }
-  if (kind == Kind::kContainer && is_own_agent(*object))
-    co_return co_await refuse({"own-agent", "an agent can't remove its own container"});
+  if (is_own_agent(*object))
+    co_return co_await refuse({"own-agent", "an agent can't remove its own " + std::string(to_string(kind))});
   const std::string folder = kind == Kind::kContainer ? "/containers/"
                              : kind == Kind::kNetwork ? "/networks/"
                                                       : "/volumes/";

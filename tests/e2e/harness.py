@@ -63,6 +63,21 @@ def until(what, condition, seconds=60):
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
+def mounts_below(folder):
+    with open("/proc/self/mountinfo") as table:
+        points = [line.split()[4].encode().decode("unicode_escape") for line in table]
+    return sorted((p for p in points if p.startswith(f"{folder}/")), reverse=True)
+
+
+def unmount_below(folder):
+    """What a killed server had staged: a folder with mounts must never be removed, since that would empty them."""
+    for point in mounts_below(folder):
+        subprocess.run(["umount", "-l", point], check=False)
+    left = mounts_below(folder)
+    if left:
+        raise AssertionError(f"still mounted, so {folder} stays: {left}")
+
+
 def free_port():
     import socket
     with socket.socket() as probe:
@@ -119,6 +134,7 @@ class Server:
     def remove(self):
         if self.process and self.process.poll() is None:
             self.kill()
+        unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def left(self):

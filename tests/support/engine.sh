@@ -12,8 +12,19 @@ command=$1
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 socket=$dir/docker.sock
-number=$(($(printf '%s' "$dir" | cksum | cut -d' ' -f1) % 200))
-bridge=ebbtest$number
+# The engine's bridge and address range have a number that no other engine of ours has.
+take_number() {
+  local first number
+  first=$(($(printf '%s' "$dir" | cksum | cut -d' ' -f1) % 200))
+  for number in $(seq "$first" 199) $(seq 0 "$first"); do
+    if ip link add "ebbtest$number" type bridge 2>/dev/null; then
+      echo "$number" >"$dir/number"
+      return
+    fi
+  done
+  echo "engine.sh: no number is free for the engine's bridge" >&2
+  exit 1
+}
 
 write_runtime() {
   cat >"$dir/runtime" <<'PY'
@@ -56,11 +67,12 @@ start() {
     write_runtime
     options=(--add-runtime "dropped=$dir/runtime" --default-runtime dropped)
   fi
-  if ! ip link show "$bridge" >/dev/null 2>&1; then
-    ip link add "$bridge" type bridge
-    ip addr add "10.250.$number.1/24" dev "$bridge"
-    ip link set "$bridge" up
-  fi
+  local number bridge
+  [ -e "$dir/number" ] || take_number
+  number=$(cat "$dir/number")
+  bridge=ebbtest$number
+  ip addr replace "10.250.$number.1/24" dev "$bridge"
+  ip link set "$bridge" up
   setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" -H "unix://$socket" -p "$dir/docker.pid" \
     --bridge "$bridge" --default-address-pool "base=10.$((20 + number)).0.0/16,size=24" \
     ${options[@]+"${options[@]}"} >"$dir/log" 2>&1 </dev/null &
@@ -91,7 +103,7 @@ stop() {
   awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mount; do
     umount -l "$mount" || true
   done
-  ip link del "$bridge" 2>/dev/null || true
+  [ ! -e "$dir/number" ] || ip link del "ebbtest$(cat "$dir/number")" 2>/dev/null || true
   rm -rf "$dir"
 }
 
