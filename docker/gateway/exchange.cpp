@@ -101,6 +101,11 @@ Task<bool> Exchange::run() {
   co_return next == Next::kNextRequest&& head_.keep_alive && !client_state_.gone;
 }
 
+const Caller& Exchange::caller() const {
+  if (!client_state_.caller) client_state_.caller = caller_of(client_.stream().plain_fd());
+  return *client_state_.caller;
+}
+
 std::optional<Error> Exchange::check_shape() const {
   if (head_.http_1_0) return Error::invalid("HTTP/1.0 is not spoken here: use HTTP/1.1");
   const bool has_body_route = match_.route->json_body || match_.route->stream_body;

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "docker/gateway/answer.h"
+#include "docker/gateway/caller.h"
 #include "docker/gateway/context.h"
 #include "docker/gateway/filter.h"
 #include "docker/gateway/route.h"
@@ -25,6 +26,7 @@ struct ClientState {
   bool gone = false;
   bool tunnelling = false;  // what the client sent before it went is still to be passed on
   http::Connection* upstream = nullptr;
+  std::optional<Caller> caller;  // once it was asked for
 };
 
 class Exchange {
@@ -43,6 +45,9 @@ class Exchange {
   Task<Next> dispatch();
   Task<Next> dispatch_image();
   std::optional<Error> check_shape() const;
+
+  // Who asks; found out once a connection, when first needed.
+  const Caller& caller() const;
 
   // --- answers of our own ---
   Task<Next> answer(int status, std::string body, std::string_view content_type = "application/json");
