@@ -78,6 +78,7 @@ int run_gateway(const Settings& settings) {
     return complain(made.error(), kFailed);
   const auto lock = lock_file(owner_lock(settings, wishes->spec.owner));
   if (!lock) return complain(lock.error(), kFailed);
+  state->store->audit().configure(audit_settings(settings));
   EngineWatch watch(make_http_engine(wishes->engine), state->store, state->server_id);
   watch.start({});
   if (const auto listed = watch.resync(); !listed) return complain(listed.error(), kFailed);

@@ -91,6 +91,8 @@ void write_counters(Families& families, const plugin::FleetCounters& counters) {
   families.family("ebbtide_leftovers_total", "Belongings of owners that no longer existed, found and removed.",
                   MetricType::Counter);
   families.value(static_cast<double>(counters.leftovers));
+  families.family("ebbtide_audit_lost_total", "Audit records that could not be written.", MetricType::Counter);
+  families.value(static_cast<double>(counters.audit_lost));
   families.family("ebbtide_create_seconds", "From create-agent to a started container, of the last 1000.",
                   MetricType::Summary);
   families.summary(counters.create_seconds);

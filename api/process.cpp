@@ -114,6 +114,13 @@ Result<State> open_state(const Settings& settings) {
   return state;
 }
 
+AuditSettings audit_settings(const Settings& settings) {
+  AuditSettings audit;
+  audit.keep = std::chrono::hours(24 * settings.number("audit_keep"));
+  audit.lines = settings.text("audit_log");
+  return audit;
+}
+
 std::string owner_lock(const Settings& settings, const std::string& owner) {
   return settings.text("state_dir") + "/owners/" + percent_encode(owner) + ".lock";
 }

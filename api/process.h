@@ -45,6 +45,8 @@ struct State {
 };
 Result<State> open_state(const Settings& settings);
 
+AuditSettings audit_settings(const Settings& settings);
+
 // Where the lock of a gateway's owner is.
 std::string owner_lock(const Settings& settings, const std::string& owner);
 

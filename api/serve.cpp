@@ -23,6 +23,7 @@ plugin::FleetSettings fleet_settings(const Settings& settings, const std::string
   fleet.reap_workers = static_cast<unsigned>(settings.number("reap_workers"));
   fleet.gateway_loops = static_cast<unsigned>(settings.number("gateway_loops"));
   fleet.sweep = std::chrono::seconds(settings.number("sweep"));
+  fleet.audit = audit_settings(settings);
   return fleet;
 }
 

@@ -16,7 +16,10 @@ constexpr std::string_view kRequests = "/plugin/v1/requests/";
 constexpr std::string_view kListen = "/plugin/v1/processor-requests";
 constexpr std::string_view kResponses = "/plugin/v1/processor-responses/";
 constexpr std::string_view kAgents = "/api/v1/agents/";
+constexpr std::string_view kAuditOfAgent = "/audit";  // below kAgents and an id
 constexpr std::size_t kHistoryRows = 500;
+constexpr std::uint64_t kAuditRows = 100;
+constexpr std::uint64_t kMostAuditRows = 1000;
 
 std::string bearer_of(const HttpRequest& request) {
   const auto header = request.header("authorization");
@@ -110,6 +113,7 @@ HttpResponse Surface::route(const HttpRequest& request) {
                                       {"GET", "/api/v1/clusters", &Surface::clusters},
                                       {"GET", "/api/v1/agents", &Surface::agents},
                                       {"GET", "/api/v1/history", &Surface::history},
+                                      {"GET", "/api/v1/audit", &Surface::audit},
                                       {"GET", kAgents, &Surface::agent},
                                       {"POST", kAgents, &Surface::end_agent}};
   // Whoever only looks may not take the channel from the bridge.
@@ -209,8 +213,29 @@ HttpResponse Surface::history(const HttpRequest&) { return json_response(history
 
 HttpResponse Surface::agent(const HttpRequest& request) {
   const auto id = request.path.substr(kAgents.size());
+  if (id.ends_with(kAuditOfAgent))
+    return audit_of(request, std::string_view(id).substr(0, id.size() - kAuditOfAgent.size()));
   const auto found = fleet_.agent(id);
   return found ? json_response(agents_json({*found}, true)) : error_response(404, "no agent " + id.substr(0, 100));
+}
+
+HttpResponse Surface::audit(const HttpRequest& request) { return audit_of(request, ""); }
+
+// ?limit= records, the newest first; ?before= the number of the last one of the former page.
+HttpResponse Surface::audit_of(const HttpRequest& request, std::string_view agent_id) {
+  const auto given = [&](const char* key) -> Result<std::optional<std::uint64_t>> {
+    const auto found = request.query.find(key);
+    if (found == request.query.end()) return std::optional<std::uint64_t>();
+    const auto number = parse_number(found->second);
+    if (!number) return fail(Error::invalid(std::string(key) + " must be a whole number"));
+    return number;
+  };
+  const auto limit = given("limit");
+  const auto before = given("before");
+  if (!limit || !before) return error_response(400, (limit ? before : limit).error().message);
+  const auto rows = std::min(limit->value_or(kAuditRows), kMostAuditRows);
+  const auto records = fleet_.audit(agent_id, rows, *before);
+  return records ? json_response(audit_json(*records)) : error_response(500, records.error().message);
 }
 
 // The header can't be sent by a form of another site.

@@ -40,6 +40,8 @@ class Surface {
   HttpResponse agents(const HttpRequest& request);
   HttpResponse history(const HttpRequest& request);
   HttpResponse agent(const HttpRequest& request);
+  HttpResponse audit(const HttpRequest& request);
+  HttpResponse audit_of(const HttpRequest& request, std::string_view agent_id);
   HttpResponse end_agent(const HttpRequest& request);
   HttpResponse ready();
 

@@ -113,6 +113,12 @@ std::string agents_json(const std::vector<plugin::AgentView>& agents, bool alone
   return alone ? dump(agent_json(agents.front())) : list(agents, agent_json);
 }
 
+std::string audit_json(const std::vector<AuditRecord>& records) {
+  std::string text;
+  for (const auto& record : records) text += (text.empty() ? "[" : ",\n") + to_json(record);
+  return (text.empty() ? "[" : text) + "]\n";
+}
+
 std::string history_json(const std::vector<plugin::HistoryEntry>& history) { return list(history, entry_json); }
 
 }  // namespace ebbtide::api

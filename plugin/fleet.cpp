@@ -299,11 +299,18 @@ std::optional<AgentView> Fleet::agent(const std::string& agent_id) const {
 
 std::vector<HistoryEntry> Fleet::history(std::size_t limit) const { return impl_->core_.history.latest(limit); }
 
+Result<std::vector<AuditRecord>> Fleet::audit(std::string_view agent_id, std::size_t limit,
+                                              std::optional<std::uint64_t> before) const {
+  return impl_->core_.store->audit_of(agent_id, limit, before);
+}
+
 std::vector<Channel::HealthMessage> Fleet::health(const std::string& gocd) const { return impl_->core_.health(gocd); }
 
 FleetCounters Fleet::counters() const {
   const std::scoped_lock lock(impl_->core_.mutex);
-  return impl_->core_.counters;
+  auto counters = impl_->core_.counters;
+  counters.audit_lost = impl_->core_.store->audit().dropped();
+  return counters;
 }
 
 std::map<std::string, gateway::GatewayCounters> Fleet::gateway_counters() const {

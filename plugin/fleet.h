@@ -32,6 +32,7 @@ struct FleetSettings {
   unsigned reap_workers = 4;
   unsigned gateway_loops = 2;
   std::chrono::seconds sweep{60};
+  AuditSettings audit;
 };
 
 // Everything a page shows of one cluster.
@@ -58,7 +59,8 @@ struct FleetCounters {
   std::map<std::string, std::uint64_t> ends;      // by cause
   std::vector<double> create_seconds;             // of the last 1000
   std::vector<double> reap_seconds;
-  std::uint64_t leftovers = 0;  // belongings of owners that no longer existed, found and removed
+  std::uint64_t leftovers = 0;   // belongings of owners that no longer existed, found and removed
+  std::uint64_t audit_lost = 0;  // records that could not be written
 };
 
 class Fleet {
@@ -90,6 +92,9 @@ class Fleet {
   std::vector<AgentView> agents() const;  // all that are not gone
   std::optional<AgentView> agent(const std::string& agent_id) const;
   std::vector<HistoryEntry> history(std::size_t limit) const;
+  // What agents did through their gateways, also those that are gone; as of Store.
+  Result<std::vector<AuditRecord>> audit(std::string_view agent_id, std::size_t limit,
+                                         std::optional<std::uint64_t> before) const;
   std::vector<Channel::HealthMessage> health(const std::string& gocd) const;
   FleetCounters counters() const;
   std::map<std::string, gateway::GatewayCounters> gateway_counters() const;  // by engine address

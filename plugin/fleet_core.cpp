@@ -35,7 +35,9 @@ FleetCore::FleetCore(FleetSettings settings_, std::shared_ptr<Database> database
       creates("creates", settings.create_workers),
       pulls("pulls", kPullWorkers),
       reaps("reaps", settings.reap_workers),
-      upkeep("upkeep", kUpkeepWorkers) {}
+      upkeep("upkeep", kUpkeepWorkers) {
+  store->audit().configure(settings.audit);
+}
 
 std::optional<AgentEntry> FleetCore::find(const std::string& id) const {
   const std::scoped_lock lock(mutex);

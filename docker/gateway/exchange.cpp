@@ -87,17 +87,17 @@ Exchange::Exchange(Context& context, http::Connection& client, ClientState& clie
     : context_(context), client_(client), client_state_(client_state), head_(std::move(head)) {}
 
 Task<bool> Exchange::run() {
+  std::optional<AuditRecord> record;
+  if (changes_something()) record = begin_audit(context_, client_, client_state_);
   const auto next = co_await serve();
   const auto pattern = match_.route ? match_.route->pattern : std::string_view("unknown");
   context_.counting.request(head_.method, pattern, status_);
-  const bool changes = head_.method != "GET" && head_.method != "HEAD" && head_.method != "OPTIONS";
   if (!rule_.empty()) context_.counting.refusal(rule_);
-  if (changes || !rule_.empty())
-    log_info("docker request", {{"agent", context_.spec.owner},
-                                {"method", head_.method},
-                                {"path", target_.path},
-                                {"status", std::to_string(status_)},
-                                {"rule", rule_}});
+  const bool refused = !rule_.empty() || !fault_.empty();
+  if (!record && refused) record = begin_audit(context_, client_, client_state_);
+  if (record) audit(std::move(*record));
+  client_state_.audited_in = client_.received() - client_.buffered().size();
+  client_state_.audited_out = client_.sent();
   co_return next == Next::kNextRequest&& head_.keep_alive && !client_state_.gone;
 }
 
@@ -120,9 +120,11 @@ Task<Exchange::Next> Exchange::serve() {
   const auto match = match_route(head_.method, target_.path);
   if (!match) {
     const auto unknown = Error::not_found("page not found");
+    note_request();
     co_return co_await answer_error(unknown);
   }
   match_ = *match;
+  note_request();
   if (const auto wrong = check_shape()) co_return co_await answer_error(*wrong);
   if (context_.refusing) {
     const auto ending = Error::unavailable("this agent is ending: its gateway takes no new requests");
@@ -233,6 +235,7 @@ Task<Exchange::Next> Exchange::answer(int status, std::string body, std::string_
 }
 
 Task<Exchange::Next> Exchange::answer_error(const Error& error) {
+  note_fault(error);
   return answer(status_of(error.kind), error_body(context_.scope.in_job_words(error.message)));
 }
 
@@ -249,6 +252,7 @@ Task<Exchange::Next> Exchange::refuse_endpoint() {
 }
 
 Task<Exchange::Next> Exchange::not_found(Kind kind, std::string_view reference) {
+  note_fault(Error::not_found({}));
   return answer(404, error_body(not_found_message(kind, reference)));
 }
 
@@ -430,6 +434,7 @@ Task<Result<Belonging>> Exchange::resolve(Kind kind, std::string reference) {
     const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
     if (found.outcome == Resolution::Outcome::kFound) {
       remember_given(found.belonging.id, reference);
+      note_object(to_string(kind), found.belonging.id, found.belonging.name);
       co_return found.belonging;
     }
     if (found.outcome == Resolution::Outcome::kAmbiguous)
@@ -487,6 +492,7 @@ Task<Result<void>> Exchange::with_references(std::function<Result<void>(const Re
       const auto found = context_.ledger().resolve(context_.spec.owner, kind, reference);
       if (found.outcome == Resolution::Outcome::kFound) {
         remember_given(found.belonging.id, reference);
+        note_object(to_string(kind), found.belonging.id, found.belonging.name);
         return found.belonging.id;
       }
       unknown = {kind, std::string(reference)};

@@ -1,6 +1,7 @@
 // Exchange: one request of a job's client, from its parsed head to the answer. A linear coroutine on the gateway's
 // loop; lives no longer than its request. The handlers are in exchange_*.cpp by theme:
 //   exchange.cpp         the flow, answers, the way to the engine and back
+//   exchange_audit.cpp   the record of the request
 //   exchange_stream.cpp  what becomes a tunnel: attach, exec
 //   exchange_create.cpp  containers, networks, volumes, execs come into being
 //   exchange_read.cpp    lists, inspects, events, disk usage
@@ -13,6 +14,7 @@
 #include <string_view>
 
 #include "docker/gateway/answer.h"
+#include "docker/gateway/caller.h"
 #include "docker/gateway/context.h"
 #include "docker/gateway/filter.h"
 #include "docker/gateway/paths.h"
@@ -26,7 +28,17 @@ struct ClientState {
   bool gone = false;
   bool tunnelling = false;  // what the client sent before it went is still to be passed on
   http::Connection* upstream = nullptr;
+  std::optional<Caller> caller;  // once it was asked for
+  // Bytes over the connection of the requests before.
+  std::uint64_t audited_in = 0;
+  std::uint64_t audited_out = 0;
 };
+
+// Who asks; found out once a connection, when first needed.
+const Caller& known_caller(http::Connection& client, ClientState& state);
+// A record with what every request has, from when it came; and its end, with the bytes and the time that it took.
+AuditRecord begin_audit(const Context& context, http::Connection& client, ClientState& state);
+void end_audit(const Context& context, http::Connection& client, ClientState& state, AuditRecord record);
 
 class Exchange {
  public:
@@ -44,6 +56,15 @@ class Exchange {
   Task<Next> dispatch();
   Task<Next> dispatch_image();
   std::optional<Error> check_shape() const;
+
+  const Caller& caller() const { return known_caller(client_, client_state_); }
+
+  // --- the audit (exchange_audit.cpp) ---
+  bool changes_something() const;
+  void note_request();
+  void note_object(std::string_view kind, std::string_view id, std::string_view name);
+  void note_fault(const Error& error);
+  void audit(AuditRecord record);
 
   // --- answers of our own ---
   Task<Next> answer(int status, std::string body, std::string_view content_type = "application/json");
@@ -181,6 +202,11 @@ class Exchange {
   bool body_read_ = false;
   int status_ = 0;    // answered
   std::string rule_;  // of a refusal
+  // For the audit: why an answer of ours that is no refusal was an error; the path as given; what the request was
+  // about.
+  std::string fault_;
+  std::string path_;
+  std::vector<AuditObject> objects_;
 };
 
 }  // namespace ebbtide::gateway

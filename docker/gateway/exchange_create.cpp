@@ -48,6 +48,7 @@ Task<Exchange::Next> Exchange::claimed(const http::SmallAnswer& made, Belonging 
   if (made.head.status >= 200 && made.head.status < 300) {
     belonging.owner = context_.spec.owner;
     belonging.created = std::chrono::system_clock::now();
+    note_object(to_string(belonging.kind), belonging.id, belonging.name);
     context_.ledger().claim(std::move(belonging));
   }
   return forward(made);

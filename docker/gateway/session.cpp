@@ -49,8 +49,12 @@ Task<void> Session::refuse_head(const Error& error) {
                           .keep_alive = false};
   head.fields.add("Content-Type", "application/json");
   context_->counting.refusal("malformed");
+  auto record = begin_audit(*context_, client_, state_);
+  record.rule = "malformed";
+  record.status = head.status;
   const auto bytes = to_bytes(head) + body;
   const auto written = co_await client_.write(bytes);
+  end_audit(*context_, client_, state_, std::move(record));
   if (written) co_await client_.stream().shutdown_send();
 }
 

@@ -40,6 +40,7 @@ Task<Result<bool>> Connection::fill() {
   const auto got = co_await stream_->read_some(asio::buffer(buffer_.data() + had, kFirstRead));
   buffer_.resize(had + (got ? *got : 0));
   if (!got) co_return fail(got.error());
+  note_received(*got);
   co_return *got > 0;
 }
 
@@ -149,6 +150,7 @@ Task<Result<std::string>> Connection::read_body(BodyFrame frame, std::size_t lim
 }
 
 Task<Result<void>> Connection::write(std::string_view bytes) {
+  note_sent(bytes.size());
   return stream_->write_all(asio::buffer(bytes.data(), bytes.size()));
 }
 

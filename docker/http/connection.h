@@ -65,12 +65,21 @@ class Connection {
   Task<Result<bool>> fill();
   void close() { stream_->close(); }
 
+  // Bytes over the stream since it was opened, heads and framing included.
+  std::uint64_t received() const { return received_; }
+  std::uint64_t sent() const { return sent_; }
+  // For those who move bytes around the connection.
+  void note_received(std::uint64_t bytes) { received_ += bytes; }
+  void note_sent(std::uint64_t bytes) { sent_ += bytes; }
+
  private:
   Task<Result<std::size_t>> await_head();
 
   std::unique_ptr<Stream> stream_;
   std::string buffer_;
   std::size_t begin_ = 0;  // buffer_[begin_, size) is buffered()
+  std::uint64_t received_ = 0;
+  std::uint64_t sent_ = 0;
 };
 
 // Moves a body as it is framed, byte for byte (chunk extensions and trailers included), with back-pressure:

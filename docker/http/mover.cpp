@@ -69,6 +69,7 @@ Task<Result<std::string_view>> Mover::read_some(std::uint64_t limit) {
   const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(limit, buffer_.size()));
   const auto got = co_await from_.stream().read_some(asio::buffer(buffer_.data(), room));
   if (!got) co_return fail(got.error());
+  from_.note_received(*got);
   flows_ = flows_ || *got == buffer_.size();
   co_return std::string_view(buffer_).substr(0, *got);
 }
@@ -103,6 +104,7 @@ Task<Result<std::uint64_t>> Mover::splice_some(std::uint64_t limit) {
     if (got == 0) co_return 0;
     if (got > 0) {
       const auto size = static_cast<std::size_t>(got);
+      from_.note_received(size);
       const auto drained = co_await drain_pipe(size);
       if (!drained) co_return fail(drained.error());
       co_return size;
@@ -120,6 +122,7 @@ Task<Result<void>> Mover::drain_pipe(std::size_t bytes) {
         ::splice(pipe_read_.get(), nullptr, to_.stream().plain_fd(), nullptr, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (sent > 0) {
       bytes -= static_cast<std::size_t>(sent);
+      to_.note_sent(static_cast<std::uint64_t>(sent));
       continue;
     }
     if (sent < 0 && errno == EINTR) continue;

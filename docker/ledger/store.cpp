@@ -41,7 +41,7 @@ std::vector<std::string> texts(SQLite::Database& database, const char* sql, cons
 
 }  // namespace
 
-Store::Store(std::shared_ptr<Database> database) : database_(std::move(database)) {
+Store::Store(std::shared_ptr<Database> database) : database_(std::move(database)), audit_(database_) {
   const auto made = database_->run([](SQLite::Database& db) { db.exec(kTables); });
   if (!made) log_error("the database has no tables and can't make them", {{"error", made.error().message}});
 }

@@ -11,6 +11,7 @@
 
 #include "docker/base/clock.h"
 #include "docker/base/result.h"
+#include "docker/ledger/audit.h"
 #include "docker/ledger/database.h"
 
 namespace ebbtide {
@@ -46,8 +47,16 @@ class Store {
   Result<std::vector<std::string>> image_owners(std::string_view engine);
   Result<void> forget_owner(std::string_view engine, std::string_view owner);
 
+  // What went through the gateways whose watch has this store.
+  Audit& audit() { return audit_; }
+  Result<std::vector<AuditRecord>> audit_of(std::string_view owner, std::size_t limit,
+                                            std::optional<std::uint64_t> before = std::nullopt) {
+    return audit_.of(owner, limit, before);
+  }
+
  private:
   std::shared_ptr<Database> database_;
+  Audit audit_;
 };
 
 }  // namespace ebbtide

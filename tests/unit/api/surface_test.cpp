@@ -118,6 +118,25 @@ TEST_F(SurfaceTest, EndsAnAgentOnlyWithTheActionsHeader) {
   EXPECT_EQ(fleet->history(1).at(0).cause, to_string(plugin::EndCause::kAdmin));
 }
 
+TEST_F(SurfaceTest, TellsWhatAgentsDidByThePage) {
+  {
+    Audit audit(database);
+    for (const auto* path : {"/1", "/2", "/3"}) audit.add({.time = clock->now(), .owner = "eb-1", .method = "POST", .path = path});
+    audit.add({.time = clock->now(), .owner = "eb-2", .method = "POST", .path = "/4", .rule = "privileged", .status = 403});
+  }
+  EXPECT_EQ(json::parse(get("/api/v1/audit").body).size(), 4U);
+  EXPECT_EQ(json::parse(get("/api/v1/agents/eb-2/audit").body).at(0).at("rule"), "privileged");
+  const auto page = json::parse(get("/api/v1/agents/eb-1/audit?limit=2").body);
+  ASSERT_EQ(page.size(), 2U);
+  EXPECT_EQ(page.at(0).at("path"), "/3");
+  const auto before = page.at(1).at("number").dump();
+  const auto next = json::parse(get("/api/v1/agents/eb-1/audit?limit=2&before=" + before).body);
+  ASSERT_EQ(next.size(), 1U);
+  EXPECT_EQ(next.at(0).at("path"), "/1");
+  EXPECT_EQ(get("/api/v1/agents/nobody/audit").body, "[]\n");
+  EXPECT_EQ(get("/api/v1/audit?limit=many").status, 400);
+}
+
 TEST_F(SurfaceTest, RequestsFromOtherSitesAreRefused) {
   const auto id = running(1);
   const auto target = "/api/v1/agents/" + id + "/end";
