@@ -78,8 +78,12 @@ class GatewayHost::Impl {
       return {};
     }
     auto& loop = *loops_[next_loop_++ % loops_.size()];
-    auto context = std::make_shared<Context>(
-        Context{.spec = spec, .watch = watch_, .upstream = loop.upstream(), .disk = disk_, .counting = counting_});
+    auto context = std::make_shared<Context>(Context{.spec = spec,
+                                                     .watch = watch_,
+                                                     .upstream = loop.upstream(),
+                                                     .disk = disk_,
+                                                     .counting = counting_,
+                                                     .sessions = sessions_});
     auto listener = std::make_shared<Listener>(loop.context(), std::move(context));
     const auto opened = loop.run([&] { return listener->open(); });
     if (!opened) return opened;
@@ -143,6 +147,7 @@ class GatewayHost::Impl {
 
   EngineWatch& watch_;
   Counting counting_;
+  BuildSessions sessions_;
   WorkerPool disk_;
   std::vector<std::unique_ptr<Loop>> loops_;  // end before disk_, whose work comes back to them
   std::atomic<std::size_t> next_loop_ = 0;
