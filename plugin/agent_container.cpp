@@ -56,10 +56,8 @@ json environment_of(const Agent& agent, const ClusterProfile& cluster, const Age
                     const AgentPlan& plan) {
   auto environment = merge_environment(cluster.environment, profile.environment);
   add_registration(environment, agent, cluster, plan);
-  if (profile.access == DockerAccess::kTracked) {
+  if (profile.access == DockerAccess::kTracked)
     set_default(environment, "DOCKER_HOST", "unix://" + std::string(kGatewayMount) + "/" + kSocket);
-    set_default(environment, "DOCKER_BUILDKIT", "0");  // docs/decisions/0006-no-buildkit-yet.md
-  }
   auto lines = json::array();
   for (const auto& [key, value] : environment) lines.push_back(key + "=" + value);
   return lines;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "docker/base/worker_pool.h"
+#include "docker/gateway/build_session.h"
 #include "docker/gateway/counting.h"
 #include "docker/gateway/gateway.h"
 #include "docker/http/upstream.h"
@@ -27,6 +28,7 @@ struct Context {
   WorkerPool& disk;          // where the database is written, so that the loop doesn't wait
   Counting& counting;
   Scope scope;
+  BuildSessions& sessions;  // of all gateways of the engine
   bool refusing = false;
 
   Ledger& ledger() const { return watch.ledger(); }

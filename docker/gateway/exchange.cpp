@@ -70,6 +70,10 @@ bool is_form(std::string_view content_type) {
   return type.starts_with("application/x-www-form-urlencoded") || type.starts_with("multipart/");
 }
 
+bool may_be_upgraded(Handling handling) {
+  return handling == Handling::kUpgrade || handling == Handling::kBuildSession || handling == Handling::kBuildControl;
+}
+
 bool is_answer_with_body(std::string_view method, int status) {
   return method != "HEAD" && status != 204 && status != 304;
 }
@@ -106,7 +110,7 @@ std::optional<Error> Exchange::check_shape() const {
   const bool has_body_route = match_.route->json_body || match_.route->stream_body;
   if (head_.framing != http::Framing::kNone && is_form(head_.fields.find("Content-Type").value_or("")))
     return Error::invalid("form bodies are not read here: give parameters in the query");
-  if (head_.upgrade && match_.route->handling != Handling::kUpgrade)
+  if (head_.upgrade && !may_be_upgraded(match_.route->handling))
     return Error::invalid("this endpoint can't be upgraded");
   if (!has_body_route && head_.framing == http::Framing::kLength && head_.length > kMaxDiscarded)
     return Error::too_large("this endpoint takes no body");
@@ -197,6 +201,12 @@ Task<Exchange::Next> Exchange::dispatch_image() {
       return pull_image();
     case Handling::kBuild:
       return build();
+    case Handling::kBuildSession:
+      return build_session();
+    case Handling::kBuildControl:
+      return build_control();
+    case Handling::kCancelBuild:
+      return cancel_build();
     case Handling::kCommit:
       return commit();
     case Handling::kLoadImages:

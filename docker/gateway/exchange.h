@@ -7,6 +7,7 @@
 //   exchange_read.cpp    lists, inspects, events, disk usage
 //   exchange_change.cpp  remove, rename, update, connect, prune
 //   exchange_image.cpp   builds, pulls, loads, tags, commits
+//   exchange_buildkit.cpp  what BuildKit's clients add: sessions, its control service
 #pragma once
 
 #include <optional>
@@ -179,6 +180,14 @@ class Exchange {
   Task<Next> pull_image();
   Task<Next> import_image();
   Task<Next> build();
+  // With BuildKit: see exchange_buildkit.cpp.
+  Task<Next> build_session();
+  Task<Next> build_control();
+  Task<Next> cancel_build();
+  std::optional<Error> check_http2_upgrade() const;
+  Task<Next> tunnel_http2();
+  Task<Result<void>> await_session(std::string id);
+  Task<Result<void>> prepare_buildkit_build();
   Task<Next> commit();
   Task<Next> load_images();
   Task<Next> tag_image();

@@ -121,6 +121,11 @@ Task<Exchange::Next> Exchange::build() {
     const auto recorded = co_await record_reference(tag);
     if (!recorded) co_return co_await answer_error(recorded.error());
   }
+  const bool buildkit = target_.query.get("version") == "2";
+  if (buildkit) {
+    const auto prepared = co_await prepare_buildkit_build();
+    if (!prepared) co_return co_await answer_error(prepared.error());
+  }
   const auto began = std::chrono::system_clock::now();
   const std::optional<std::string> no_body;
   auto upstream = co_await send(no_body, true);
@@ -131,7 +136,7 @@ Task<Exchange::Next> Exchange::build() {
   const auto next = co_await relay_watched(std::move(*upstream), [&](std::string_view piece) {
     lines.feed(piece);
     for (auto& id : lines.take_steps()) steps.push_back(std::move(id));
-    if (!owns_images()) return std::string(piece);
+    if (!owns_images() || buildkit) return std::string(piece);
     return piece.empty() ? view.finish() : view.feed(piece);
   });
   lines.finish();

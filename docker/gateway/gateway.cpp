@@ -86,7 +86,8 @@ class GatewayHost::Impl {
                                                      .upstream = loop.upstream(),
                                                      .disk = disk_,
                                                      .counting = counting_,
-                                                     .scope = scope_of(spec)});
+                                                     .scope = scope_of(spec),
+                                                     .sessions = sessions_});
     auto listener = std::make_shared<Listener>(loop.context(), std::move(context));
     const auto opened = loop.run([&] { return listener->open(); });
     if (!opened) return opened;
@@ -154,6 +155,7 @@ class GatewayHost::Impl {
 
   EngineWatch& watch_;
   Counting counting_;
+  BuildSessions sessions_;
   WorkerPool disk_;
   std::vector<std::unique_ptr<Loop>> loops_;  // end before disk_, whose work comes back to them
   std::atomic<std::size_t> next_loop_ = 0;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "docker/base/text.h"
+#include "docker/gateway/buildkit.h"
 #include "docker/gateway/stamp.h"
 
 namespace ebbtide::gateway {
@@ -341,12 +342,20 @@ std::optional<Refusal> check_build(const Policy& policy, const http::Query& quer
   };
   if (query.get("networkmode") == "host" && !policy.host_network)
     return refuse("host-network", "the host's network is not allowed in builds: leave out --network=host");
-  if (is_given("remote"))
+  // With BuildKit these two stand for what the client sends.
+  const bool buildkit = query.get("version") == "2";
+  const auto remote = query.get("remote").value_or("");
+  if (is_given("remote") && !(buildkit && (remote == "client-session" || remote == "upload-request")))
     return refuse("remote-context",
                   "the engine does not fetch build contexts for jobs: check the sources out and build from there");
   if (is_given("securityopt"))
     return refuse("security-option", "security options are not allowed in builds: leave out --security-opt");
-  if (is_given("outputs")) return refuse("build-output", "build outputs are not allowed: leave out --output");
+  if (is_given("outputs") && !buildkit)
+    return refuse("build-output", "the classic builder has no outputs: leave out --output, or build with BuildKit");
+  const auto outputs = parse_build_outputs(query.get("outputs").value_or(""));
+  if (!outputs) return refuse("build-output", outputs.error().message);
+  for (const auto& output : *outputs)
+    if (auto refusal = check_output(policy, output)) return refusal;
   if (is_given("cgroupparent"))
     return refuse("cgroup-parent", "the cgroup parent is set by the gateway: leave out --cgroup-parent");
   return std::nullopt;

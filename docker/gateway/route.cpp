@@ -16,17 +16,13 @@ constexpr std::string_view kNoPlugins =
 constexpr std::string_view kNoCheckpoints =
     "checkpoints are not available to jobs: they are files of the host. Use docker commit or docker export";
 constexpr std::string_view kNoDebug = "the engine's debug endpoints are not available to jobs";
-constexpr std::string_view kNoBuildKit =
-    "BuildKit's own protocol is not carried by the gateway yet: set DOCKER_BUILDKIT=0 to use the classic builder";
-constexpr std::string_view kNoBuildCancel =
-    "builds are not cancelled by id through the gateway: a build ends when its client goes";
 constexpr std::string_view kNoClusterVolumes = "cluster volumes are not available to jobs";
 
 constexpr std::string_view kAttachKeys = "detachKeys logs stream stdin stdout stderr";
 constexpr std::string_view kBuildKeys =
     "t* dockerfile remote extrahosts* q nocache cachefrom pull rm forcerm memory memswap cpushares cpusetcpus "
     "cpusetmems cpuperiod cpuquota buildargs shmsize squash labels networkmode cgroupparent platform target outputs "
-    "version ulimits isolation securityopt";
+    "version ulimits isolation securityopt session buildid";
 
 constexpr auto kContainer = Kind::kContainer;
 constexpr auto kNetwork = Kind::kNetwork;
@@ -125,11 +121,11 @@ constexpr std::array kImageRoutes = {
     with_stream(plain("POST", "/build", Handling::kBuild, kImage, "build", kBuildKeys)),
     plain("POST", "/build/prune", Handling::kPruneCache, {}, "prune",
           "keep-storage reserved-space max-used-space min-free-space all filters"),
-    refused("POST", "/build/cancel", kNoBuildCancel),
+    plain("POST", "/build/cancel", Handling::kCancelBuild, {}, "cancel", "id"),
     with_json(plain("POST", "/commit", Handling::kCommit, kImage, "commit",
                     "container repo tag comment author pause changes*")),
-    refused("", "/session", kNoBuildKit),
-    refused("", "/grpc", kNoBuildKit),
+    plain("POST", "/session", Handling::kBuildSession, {}, "session"),
+    plain("POST", "/grpc", Handling::kBuildControl, {}, "grpc"),
 };
 
 constexpr std::array kNetworkAndVolumeRoutes = {

@@ -38,6 +38,9 @@ enum class Handling {
   kDiskUsage,
   kPullImage,  // POST /images/create: pull or import
   kBuild,
+  kBuildSession,  // POST /session: what BuildKit calls back to its client
+  kBuildControl,  // POST /grpc: BuildKit's own API
+  kCancelBuild,
   kCommit,
   kLoadImages,
   kTagImage,

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <memory>
 
@@ -21,6 +22,8 @@ using ebbtide::test::Wire;
 
 class GatewayTest : public testing::Test {
  protected:
+  GatewayTest() { std::signal(SIGPIPE, SIG_IGN); }  // as the server does
+
   // Opens the gateway of "a1" before an engine that does this with each request.
   void open(ScriptedServer::Handler handler, GatewaySpec spec = {}) {
     server_ = std::make_unique<ScriptedServer>(std::move(handler));

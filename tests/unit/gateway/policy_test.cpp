@@ -227,6 +227,7 @@ TEST(Policy, ChecksBuildsAndImports) {
   EXPECT_EQ(build("outputs", R"([{"Type":"local"}])"), "build-output");
   EXPECT_EQ(build("cgroupparent", "/"), "cgroup-parent");
   EXPECT_EQ(build("securityopt", "null"), "");
+  EXPECT_EQ(build("remote", "client-session"), "remote-context") << "without BuildKit it would be a path";
   EXPECT_EQ(build("networkmode", "default"), "");
 
   http::Query pull;

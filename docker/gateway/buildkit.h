@@ -1,0 +1,32 @@
+// BuildKit: what a job's builds with BuildKit may ask, and what becomes of the names in them. Pure; any thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "docker/gateway/policy.h"
+#include "docker/ledger/labels.h"
+
+namespace ebbtide::gateway {
+
+// Where a build's result goes.
+struct BuildOutput {
+  std::string type;  // "moby", "local", …
+  std::map<std::string, std::string> attributes;
+};
+
+// The `outputs` of POST /build. kInvalid: not a JSON list of {"Type":…,"Attrs":{…}}.
+Result<std::vector<BuildOutput>> parse_build_outputs(std::string_view text);
+std::string to_text(const std::vector<BuildOutput>& outputs);
+std::optional<Refusal> check_output(const Policy& policy, const BuildOutput& output);
+// The references that an output gives its image; none where it makes none on the engine.
+std::vector<std::string> names_of(const BuildOutput& output);
+
+// Builds of all clients share one space of ids on the engine: each owner has a part of it. The engine's
+// "upload-request:" stays in front.
+std::string own_build_id(std::string_view server_id, std::string_view owner, std::string_view id);
+
+}  // namespace ebbtide::gateway

@@ -1,0 +1,100 @@
+#include <boost/asio/steady_timer.hpp>
+
+#include "docker/base/text.h"
+#include "docker/gateway/buildkit.h"
+#include "docker/gateway/exchange.h"
+
+namespace ebbtide::gateway {
+namespace {
+
+constexpr std::string_view kSessionPrefix = "X-Docker-Expose-Session-";
+constexpr std::string_view kSessionId = "X-Docker-Expose-Session-Uuid";
+constexpr std::string_view kSharedKey = "X-Docker-Expose-Session-Sharedkey";
+constexpr std::chrono::seconds kSessionLimit{5};  // as long as the engine waits itself
+constexpr std::chrono::milliseconds kSessionPause{10};
+
+}  // namespace
+
+// What both endpoints of BuildKit want to see; an answer if it isn't there.
+std::optional<Error> Exchange::check_http2_upgrade() const {
+  if (head_.upgrade && head_.fields.count("Upgrade") == 1 && equal_fold(*head_.fields.find("Upgrade"), "h2c"))
+    return std::nullopt;
+  return Error::invalid("this endpoint is for BuildKit's clients: it must be upgraded to h2c");
+}
+
+// The client's own services, which the engine calls: whose they are is checked, what goes through isn't.
+Task<Exchange::Next> Exchange::build_session() {
+  if (const auto wrong = check_http2_upgrade()) co_return co_await answer_error(*wrong);
+  const auto id = std::string(head_.fields.find(kSessionId).value_or(""));
+  if (head_.fields.count(kSessionId) != 1 || id.empty() || id.find(':') != std::string::npos)
+    co_return co_await answer_error(Error::invalid("a session needs one id, without a colon"));
+  const auto session = context_.sessions.open(context_.spec.owner, id);
+  if (!session) co_return co_await answer_error(Error::conflict("there is a session " + id + " already"));
+  http::Fields fields;
+  for (const auto& field : head_.fields.list())
+    if (to_lower(field.name).starts_with(to_lower(kSessionPrefix))) fields.add(field.name, field.value);
+  // The engine keeps sent files under this key, for the next session that has it: that must be the same owner's.
+  fields.set(kSharedKey,
+             own_build_id(context_.server_id(), context_.spec.owner, head_.fields.find(kSharedKey).value_or("")));
+  fields.add("Upgrade", "h2c");
+  head_.fields = std::move(fields);
+  co_return co_await tunnel_http2();
+}
+
+Task<Exchange::Next> Exchange::build_control() {
+  if (const auto wrong = check_http2_upgrade()) co_return co_await answer_error(*wrong);
+  const auto create = context_.ledger().begin_create(context_.spec.owner);
+  if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be built"));
+  co_return co_await tunnel_http2();
+}
+
+Task<Exchange::Next> Exchange::tunnel_http2() {
+  if (head_.framing != http::Framing::kNone) {
+    const auto discarded = co_await discard_body();
+    if (!discarded) co_return Next::kClose;
+  }
+  const std::optional<std::string> no_body;
+  auto upstream = co_await send(no_body, false);
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  if (upstream->head.status != 101) co_return co_await relay_answer(std::move(*upstream));
+  co_return co_await upgraded(std::move(*upstream));
+}
+
+// A client opens its session and begins its build at the same time.
+Task<Result<void>> Exchange::await_session(std::string id) {
+  const auto executor = co_await http::asio::this_coro::executor;
+  const auto end = std::chrono::steady_clock::now() + kSessionLimit;
+  while (true) {
+    const auto owner = context_.sessions.owner_of(id);
+    if (owner == context_.spec.owner) co_return Result<void>();
+    if (owner || client_state_.gone || std::chrono::steady_clock::now() > end)
+      co_return fail(Error::not_found("no active session for " + id));
+    http::asio::steady_timer pause(executor, kSessionPause);
+    co_await pause.async_wait(http::asio::use_awaitable);
+  }
+}
+
+// What a build with BuildKit by way of POST /build has besides.
+Task<Result<void>> Exchange::prepare_buildkit_build() {
+  auto outputs = parse_build_outputs(target_.query.get("outputs").value_or(""));
+  if (!outputs) co_return fail(outputs.error());
+  if (!outputs->empty()) target_.query.set("outputs", to_text(*outputs));
+  for (const auto& output : *outputs)
+    for (const auto& name : names_of(output)) {
+      const auto recorded = co_await record_reference(name);
+      if (!recorded) co_return recorded;
+    }
+  if (const auto id = target_.query.get("buildid").value_or(""); !id.empty())
+    target_.query.set("buildid", own_build_id(context_.server_id(), context_.spec.owner, id));
+  const auto session = std::string(target_.query.get("session").value_or(""));
+  if (session.empty()) co_return Result<void>();
+  co_return co_await await_session(session);
+}
+
+Task<Exchange::Next> Exchange::cancel_build() {
+  const auto id = target_.query.get("id").value_or("");
+  target_.query.set("id", own_build_id(context_.server_id(), context_.spec.owner, id));
+  co_return co_await relay(false);
+}
+
+}  // namespace ebbtide::gateway
