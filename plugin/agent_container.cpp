@@ -16,6 +16,7 @@ using nlohmann::json;
 constexpr const char* kSocket = "docker.sock";
 
 bool mounted_at(const AgentProfile& profile, const std::string& target) {
+  if (profile.options.tmpfs.contains(target)) return true;
   return std::ranges::any_of(profile.mounts, [&](const Mount& mount) { return mount.target == target; });
 }
 
@@ -91,6 +92,7 @@ json labels_of(const Agent& agent, const ClusterProfile& cluster, const AgentPro
       {"images", to_string(profile.images)},
       {"max_belongings", profile.max_belongings},
       {"keep_minutes", profile.keep_on_failure.count()},
+      {"stop_seconds", profile.options.stop_seconds},
       {"environment",
        agent.environment}}.dump(-1, ' ', false, json::error_handler_t::replace);
   return labels;
@@ -172,6 +174,7 @@ AgentRecord record_of(const ContainerSummary& container, JobIdentifier job, cons
                     .images = images_named(profile.value("images", "")),
                     .max_belongings = profile.value("max_belongings", 0U),
                     .keep_on_failure = std::chrono::minutes(profile.value("keep_minutes", 0))};
+  record.profile.options.stop_seconds = profile.value("stop_seconds", 0U);
   record.agent = {.id = value_of(container.labels, label::kAgent),
                   .gocd = value_of(container.labels, label::kGocd),
                   .cluster = cluster.value("key", ""),
@@ -213,6 +216,7 @@ json container_body(const Agent& agent, const ClusterProfile& cluster, const Age
             {"Labels", labels_of(agent, cluster, profile, plan)},
             {"HostConfig", host_config(profile, plan)}};
   if (!profile.command.empty()) body["Cmd"] = profile.command;
+  apply_container_options(profile.options, body);
   return body;
 }
 

@@ -38,6 +38,7 @@ std::vector<AgentVolume> agent_volumes(const std::string& agent_id, const AgentP
                                        const std::vector<std::string>& image_volumes);
 Labels volume_labels(const std::string& server_id, const std::string& agent_id, const AgentVolume& volume);
 
+// The platform of the profile's options is not in it: the engine wants that beside the body.
 nlohmann::json container_body(const Agent& agent, const ClusterProfile& cluster, const AgentProfile& profile,
                               const AgentPlan& plan);
 

@@ -31,6 +31,16 @@ std::optional<unsigned> group_of(const std::string& socket) {
   return status.st_gid;
 }
 
+PullPolicy pull_policy(const AgentEntry& entry) {
+  if (entry.profile.pull != PullPolicy::kAsCluster) return entry.profile.pull;
+  return entry.cluster.pull_always ? PullPolicy::kAlways : PullPolicy::kIfNotPresent;
+}
+
+bool is_of_platform(const ImageDetail& image, const std::string& platform) {
+  return platform.empty() || image.platform.empty() || platform == image.platform ||
+         platform.starts_with(image.platform + "/");
+}
+
 std::optional<RegistryLogin> login_of(const ClusterProfile& profile, const std::string& image) {
   if (!profile.registry_enabled) return std::nullopt;
   return profile.registry_custom ? profile.registry : login_from_config(docker_config_path(), image);
@@ -159,7 +169,14 @@ void Creator::find_image(const std::string& id) {
   if (!cluster || entry->agent.state != AgentState::kPulling) return;
   const auto image = cluster->engine().inspect_image(entry->agent.image);
   if (!image && image.error().kind != ErrorKind::kNotFound) return failed(id, image.error());
-  if (image && !entry->cluster.pull_always) return build(id);
+  const auto policy = pull_policy(*entry);
+  const auto& platform = entry->profile.options.platform;
+  const bool present = image && is_of_platform(*image, platform);
+  if (present && policy != PullPolicy::kAlways) return build(id);
+  if (policy == PullPolicy::kNever)
+    return failed(id, Error::not_found("image " + entry->agent.image + (platform.empty() ? "" : " for " + platform) +
+                                       " is not on the engine, and PullPolicy is never: bring it there, or set "
+                                       "PullPolicy to if-not-present"));
   core_.pulls.submit([this, id] { pull(id); });
 }
 
@@ -171,7 +188,8 @@ void Creator::pull(const std::string& id) {
   core_.say(entry->agent, "pulling image " + entry->agent.image);
   core_.set_phase(id, "pulling " + entry->agent.image);
   const auto began = core_.now();
-  cluster->puller().pull(cluster->engine(), entry->agent.image, login_of(entry->cluster, entry->agent.image),
+  cluster->puller().pull(cluster->engine(), {entry->agent.image, entry->profile.options.platform},
+                         login_of(entry->cluster, entry->agent.image),
                          {.progress = [this, id](const PullProgress& progress) { tell_progress(id, progress); },
                           .done = [this, id, began](const Result<void>& result) { pulled(id, result, began); }});
 }
@@ -275,11 +293,12 @@ Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
 Result<std::string> Creator::make_container(Cluster& cluster, const AgentEntry& entry, const AgentPlan& plan) {
   auto& engine = cluster.engine();
   const auto body = container_body(entry.agent, entry.cluster, entry.profile, plan);
-  auto made = engine.create_container(entry.agent.id, body);
+  const auto& platform = entry.profile.options.platform;
+  auto made = engine.create_container(entry.agent.id, body, platform);
   if (made || made.error().kind != ErrorKind::kConflict) return made;
   // Of a try that the engine's absence cut short.
   if (const auto removed = engine.remove_container(entry.agent.id); !removed) return fail(removed.error());
-  return engine.create_container(entry.agent.id, body);
+  return engine.create_container(entry.agent.id, body, platform);
 }
 
 // Without waiting for the event: a listing that lacks it would look like its end.

@@ -1,11 +1,28 @@
 #include "plugin/html.h"
 
 namespace ebbtide::plugin {
+namespace {
+
+// U+202A to U+202E and U+2066 to U+2069, which turn the direction of what follows them, also outside their own text.
+bool is_direction_control(std::string_view text) {
+  if (!text.starts_with("\xe2\x80") && !text.starts_with("\xe2\x81")) return false;
+  if (text.size() < 3) return false;
+  const auto last = static_cast<unsigned char>(text[2]);
+  return text[1] == '\x80' ? last >= 0xaa && last <= 0xae : last >= 0xa6 && last <= 0xa9;
+}
+
+}  // namespace
 
 std::string escape_html(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (is_direction_control(text.substr(i, 3))) {
+      out += "\xef\xbf\xbd";  // the replacement character: something was there
+      i += 2;
+      continue;
+    }
     switch (c) {
       case '&':
         out += "&amp;";

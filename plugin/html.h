@@ -1,6 +1,8 @@
 // Html: a writer of HTML that escapes all text by itself. Only literals of the program are markup; whatever comes from
 // outside goes in as text or as an attribute's value. Not thread-safe.
 //
+// Left out or replaced besides: control characters, and those that turn the direction of text around them.
+//
 // Pages that GoCD shows are compiled by AngularJS, which evaluates {{…}} in any text: so braces are escaped in a way
 // that leaves no two of them together, and reports wear ng-non-bindable besides.
 #pragma once

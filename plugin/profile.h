@@ -1,7 +1,6 @@
 // Cluster profiles and elastic agent profiles: GoCD's key-value properties as types, validated. Keys and
 // their meanings are those of the existing Docker elastic agent plugin (4.1.0), with its faults mended, and
-// Ebbtide's own. Pure; any thread. Which keys exist is told by plugin/resources/*-metadata.json, and a test
-// compares both.
+// Ebbtide's own. Pure; any thread. Which keys exist: keys.h.
 #pragma once
 
 #include <chrono>
@@ -15,11 +14,11 @@
 #include "docker/engine/engine.h"
 #include "docker/gateway/policy.h"
 #include "docker/ledger/reaper.h"
+#include "plugin/container_options.h"
 #include "plugin/messages.h"
+#include "plugin/profile_reader.h"
 
 namespace ebbtide::plugin {
-
-using Environment = std::vector<std::pair<std::string, std::string>>;  // in order, each key once
 
 struct ClusterProfile {
   std::string go_server_url;  // ends in /go
@@ -36,6 +35,9 @@ struct ClusterProfile {
 
 enum class DockerAccess { kTracked, kNone, kHost, kDind };
 std::string_view to_string(DockerAccess access);
+
+// When an agent's image is pulled; without one the cluster profile says it.
+enum class PullPolicy { kAsCluster, kAlways, kIfNotPresent, kNever };
 
 struct Mount {
   std::string source;  // a host path, or a volume's name
@@ -57,14 +59,11 @@ struct AgentProfile {
   bool privileged = false;
   DockerAccess access = DockerAccess::kTracked;
   ImageMode images = ImageMode::kClean;
+  std::vector<std::string> shared_volumes;  // patterns of names of volumes that outlive their agent; Volumes
   std::uint32_t max_belongings = 0;
   std::chrono::minutes keep_on_failure{0};
-};
-
-// All that is wrong, each with its key and the remedy; or the profile.
-struct ProfileErrors {
-  std::vector<FieldError> list;
-  std::string text() const;  // one line, for consoles and logs; no values of secure keys
+  PullPolicy pull = PullPolicy::kAsCluster;
+  ContainerOptions options;
 };
 
 tl::expected<ClusterProfile, ProfileErrors> read_cluster_profile(const Properties& properties);
@@ -72,7 +71,5 @@ tl::expected<AgentProfile, ProfileErrors> read_agent_profile(const Properties& p
 
 // "gocd/agent" → "gocd/agent:latest"; "host:5000/x" → "host:5000/x:latest"; digests stay.
 std::string with_tag(std::string_view image);
-// cluster's lines, then the profile's over them, by key.
-Environment merge_environment(const Environment& cluster, const Environment& profile);
 
 }  // namespace ebbtide::plugin

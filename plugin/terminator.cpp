@@ -191,6 +191,7 @@ void Terminator::reap_agent(const std::string& id) {
   const auto cluster = core_.cluster(entry->agent.cluster);
   if (!cluster || !entry->touched_engine) return drop(*entry, "nothing was made");
 
+  stop_softly(*cluster, *entry);
   close_gateway(*cluster, entry->agent);
   const auto report = reap(cluster->watch(), id, {.images = entry->agent.images}, [this] { return core_.stopped(); });
   if (core_.stopped()) return;
@@ -200,6 +201,16 @@ void Terminator::reap_agent(const std::string& id) {
   if (const auto cleared = gateway::clear_staging(core_.staging_directory(id)); !cleared)
     return left_over(id, {cleared.error().message});
   finished(*entry, *report);
+}
+
+// The profile's StopTimeout, once: its process may still use its gateway. What fails is removed all the same.
+void Terminator::stop_softly(Cluster& cluster, const AgentEntry& entry) {
+  const std::chrono::seconds grace(entry.profile.options.stop_seconds);
+  const bool dead = entry.removed || entry.agent.end_cause == EndCause::kContainerDied;
+  if (grace.count() == 0 || dead || entry.agent.reap_tries > 0 || entry.agent.container_id.empty()) return;
+  if (const auto stopped = cluster.engine().stop_container(entry.agent.container_id, grace); !stopped)
+    log_info("agent was not stopped before its removal",
+             {{"agent", entry.agent.id}, {"error", stopped.error().message}});
 }
 
 void Terminator::close_gateway(Cluster& cluster, const Agent& agent) {

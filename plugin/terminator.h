@@ -32,6 +32,7 @@ class Terminator {
   void try_again_with_newer_key(const AgentEntry& entry);
   std::chrono::milliseconds grace(const AgentEntry& entry);
   void reap_agent(const std::string& id);
+  void stop_softly(Cluster& cluster, const AgentEntry& entry);
   void close_gateway(Cluster& cluster, const Agent& agent);
   void finished(const AgentEntry& entry, const ReapReport& report);
   void left_over(const std::string& id, const std::vector<std::string>& left);

@@ -105,6 +105,13 @@ struct ImageDetail {
   Labels labels;
   std::vector<std::string> volumes;  // destinations of VOLUME
   std::string user;
+  std::string platform;  // "linux/amd64", without a variant; empty if the engine doesn't tell
+};
+
+// What is to be pulled.
+struct WantedImage {
+  std::string reference;
+  std::string platform;  // empty: the engine's
 };
 
 struct RegistryLogin {
@@ -153,8 +160,9 @@ class Engine {
   virtual Result<void> ping() = 0;
   virtual Result<EngineInfo> info() = 0;
 
-  // body as of POST /containers/create; the id of what was made.
-  virtual Result<std::string> create_container(const std::string& name, const nlohmann::json& body) = 0;
+  // body as of POST /containers/create; platform as "linux/arm64", empty for the engine's. The id of what was made.
+  virtual Result<std::string> create_container(const std::string& name, const nlohmann::json& body,
+                                               const std::string& platform = {}) = 0;
   virtual Result<void> start_container(const std::string& id) = 0;
   virtual Result<void> stop_container(const std::string& id, std::chrono::seconds grace) = 0;
   virtual Result<void> kill_container(const std::string& id) = 0;
@@ -185,7 +193,7 @@ class Engine {
   // Without force: untags a reference, or removes an untagged image by id.
   virtual Result<void> remove_image(const std::string& reference) = 0;
   // Blocks until pulled; progress is told as it comes, on the calling thread. No limit but the engine's.
-  virtual Result<void> pull_image(const std::string& reference, const std::optional<RegistryLogin>& login,
+  virtual Result<void> pull_image(const WantedImage& image, const std::optional<RegistryLogin>& login,
                                   const std::function<void(const PullProgress&)>& progress) = 0;
 };
 

@@ -184,7 +184,10 @@ ImageDetail read_image_detail(const json& item) {
                     .references = references(item),
                     .labels = texts(member(config, "Labels")),
                     .volumes = {},
-                    .user = text(config, "User")};
+                    .user = text(config, "User"),
+                    .platform = {}};
+  const auto system = text(item, "Os");
+  if (!system.empty()) image.platform = system + "/" + text(item, "Architecture");
   const auto& volumes = member(config, "Volumes");
   if (volumes.is_object())
     for (const auto& [target, unused] : volumes.items()) image.volumes.push_back(target);

@@ -66,9 +66,11 @@ class HttpEngine final : public Engine {
     return read_info(read_json(info->body), read_json(version->body));
   }
 
-  Result<std::string> create_container(const std::string& name, const json& body) override {
+  Result<std::string> create_container(const std::string& name, const json& body,
+                                       const std::string& platform) override {
     const auto answer = call({.method = "POST",
-                              .target = "/containers/create?name=" + percent_encode(name),
+                              .target = "/containers/create?name=" + percent_encode(name) +
+                                        (platform.empty() ? "" : "&platform=" + percent_encode(platform)),
                               .body = body.dump(),
                               .limit = 60s},
                              "create container " + name);
@@ -190,18 +192,19 @@ class HttpEngine final : public Engine {
     return act({.method = "DELETE", .target = image(reference)}, "remove image " + reference);
   }
 
-  Result<void> pull_image(const std::string& reference, const std::optional<RegistryLogin>& login,
+  Result<void> pull_image(const WantedImage& image, const std::optional<RegistryLogin>& login,
                           const std::function<void(const PullProgress&)>& progress) override {
     PullReader reader;
-    EngineRequest request{.method = "POST", .target = pull_target(reference), .limit = 0ms};
+    EngineRequest request{.method = "POST", .target = pull_target(image), .limit = 0ms};
     if (login) request.headers.push_back("X-Registry-Auth: " + registry_auth(*login));
     request.on_body = [&](std::string_view piece) {
       if (reader.feed(piece) && progress) progress(reader.progress());
       return true;
     };
-    if (const auto done = act(std::move(request), "pull image " + reference); !done) return done;
+    if (const auto done = act(std::move(request), "pull image " + image.reference); !done) return done;
     // A pull that fails after it began is a 200 with an error line.
-    if (!reader.error().empty()) return fail(Error::unavailable("pull image " + reference + ": " + reader.error()));
+    if (!reader.error().empty())
+      return fail(Error::unavailable("pull image " + image.reference + ": " + reader.error()));
     return {};
   }
 

@@ -7,17 +7,18 @@ std::vector<ImagePuller::Waiter> ImagePuller::waiters_of(const std::string& key)
   return waiting_[key];
 }
 
-void ImagePuller::pull(Engine& engine, const std::string& reference, const std::optional<RegistryLogin>& login,
+void ImagePuller::pull(Engine& engine, const WantedImage& image, const std::optional<RegistryLogin>& login,
                        Waiter waiter) {
   // Pulls with other credentials are other pulls: a right to an image is not shared.
-  const auto key = engine.address().text() + "\n" + reference + "\n" + (login ? login->username : "");
+  const auto key =
+      engine.address().text() + "\n" + image.reference + "\n" + image.platform + "\n" + (login ? login->username : "");
   {
     const std::scoped_lock lock(mutex_);
     auto [waiters, first] = waiting_.try_emplace(key);
     waiters->second.push_back(std::move(waiter));
     if (!first) return;
   }
-  const auto result = engine.pull_image(reference, login, [&](const PullProgress& progress) {
+  const auto result = engine.pull_image(image, login, [&](const PullProgress& progress) {
     for (const auto& each : waiters_of(key))
       if (each.progress) each.progress(progress);
   });

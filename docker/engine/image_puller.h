@@ -20,13 +20,13 @@ class ImagePuller {
   };
 
   // Callbacks run on the thread of the caller that pulls, outside of any lock.
-  void pull(Engine& engine, const std::string& reference, const std::optional<RegistryLogin>& login, Waiter waiter);
+  void pull(Engine& engine, const WantedImage& image, const std::optional<RegistryLogin>& login, Waiter waiter);
 
  private:
   std::vector<Waiter> waiters_of(const std::string& key);
 
   std::mutex mutex_;                                    // guards waiting_
-  std::map<std::string, std::vector<Waiter>> waiting_;  // by engine and reference; present while a pull runs
+  std::map<std::string, std::vector<Waiter>> waiting_;  // by engine, image and login; present while a pull runs
 };
 
 }  // namespace ebbtide

@@ -24,9 +24,11 @@ ImageReference split_reference(std::string_view reference) {
   return {std::string(reference.substr(0, colon)), std::string(reference.substr(colon + 1))};
 }
 
-std::string pull_target(std::string_view reference) {
-  const auto parts = split_reference(reference);
-  return "/images/create?fromImage=" + percent_encode(parts.repository) + "&tag=" + percent_encode(parts.tag);
+std::string pull_target(const WantedImage& image) {
+  const auto parts = split_reference(image.reference);
+  const auto platform = image.platform.empty() ? std::string() : "&platform=" + percent_encode(image.platform);
+  return "/images/create?fromImage=" + percent_encode(parts.repository) + "&tag=" + percent_encode(parts.tag) +
+         platform;
 }
 
 std::string registry_auth(const RegistryLogin& login) {

@@ -19,7 +19,7 @@ struct ImageReference {
 ImageReference split_reference(std::string_view reference);
 
 // POST /images/create for it.
-std::string pull_target(std::string_view reference);
+std::string pull_target(const WantedImage& image);
 // The value of X-Registry-Auth.
 std::string registry_auth(const RegistryLogin& login);
 

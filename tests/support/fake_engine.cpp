@@ -56,7 +56,8 @@ void FakeEngine::add_image(const std::string& reference, std::vector<std::string
                         .references = {reference},
                         .labels = std::move(labels),
                         .volumes = std::move(volumes),
-                        .user = {}};
+                        .user = {},
+                        .platform = {}};
 }
 
 void FakeEngine::fail_next(const std::string& operation, Error error, int times) {
@@ -159,6 +160,13 @@ json FakeEngine::body_of(const std::string& name) const {
   return nullptr;
 }
 
+std::string FakeEngine::platform_of(const std::string& name) const {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [id, container] : containers_)
+    if (container.summary.name == name) return container.platform;
+  return {};
+}
+
 std::vector<std::string> FakeEngine::container_names() const {
   const std::scoped_lock lock(mutex_);
   std::vector<std::string> names;
@@ -237,7 +245,8 @@ Result<EngineInfo> FakeEngine::info() {
   return EngineInfo{.id = "fake", .name = "fake", .version = "20.10.24", .api_version = "1.41"};
 }
 
-Result<std::string> FakeEngine::create_container(const std::string& name, const json& body) {
+Result<std::string> FakeEngine::create_container(const std::string& name, const json& body,
+                                                 const std::string& platform) {
   if (auto entered = enter("create_container", name); !entered) return fail(entered.error());
   EngineEvent event;
   std::string id;
@@ -255,7 +264,8 @@ Result<std::string> FakeEngine::create_container(const std::string& name, const 
                                     .labels = body.value("Labels", Labels{}),
                                     .created = std::chrono::system_clock::now(),
                                     .volumes = volumes_of(body)},
-                        .body = body};
+                        .body = body,
+                        .platform = platform};
     for (const auto& volume : container.summary.volumes) volumes_.try_emplace(volume, VolumeSummary{.name = volume});
     event = event_of(container, "create");
     containers_[id] = std::move(container);
@@ -463,11 +473,13 @@ Result<void> FakeEngine::remove_image(const std::string& reference) {
   return {};
 }
 
-Result<void> FakeEngine::pull_image(const std::string& reference, const std::optional<RegistryLogin>&,
+Result<void> FakeEngine::pull_image(const WantedImage& image, const std::optional<RegistryLogin>&,
                                     const std::function<void(const PullProgress&)>& progress) {
   if (progress) progress({.status = "Downloading", .done_bytes = 43, .total_bytes = 100});
-  if (auto entered = enter("pull_image", reference); !entered) return entered;
-  add_image(reference);
+  if (auto entered = enter("pull_image", image.reference); !entered) return entered;
+  add_image(image.reference);
+  const std::scoped_lock lock(mutex_);
+  images_[image.reference].platform = image.platform;
   return {};
 }
 

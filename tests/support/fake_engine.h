@@ -39,6 +39,7 @@ class FakeEngine final : public Engine {
   std::vector<std::string> calls() const;  // "start_container eb-1" in order
   bool has_container(const std::string& name) const;
   nlohmann::json body_of(const std::string& name) const;  // as it was created
+  std::string platform_of(const std::string& name) const;
   std::vector<std::string> container_names() const;
   std::size_t count() const;  // containers, networks and volumes
 
@@ -47,7 +48,8 @@ class FakeEngine final : public Engine {
   std::unique_ptr<EventSubscription> subscribe(EventCallbacks callbacks) override;
   Result<void> ping() override;
   Result<EngineInfo> info() override;
-  Result<std::string> create_container(const std::string& name, const nlohmann::json& body) override;
+  Result<std::string> create_container(const std::string& name, const nlohmann::json& body,
+                                       const std::string& platform) override;
   Result<void> start_container(const std::string& id) override;
   Result<void> stop_container(const std::string& id, std::chrono::seconds grace) override;
   Result<void> kill_container(const std::string& id) override;
@@ -68,7 +70,7 @@ class FakeEngine final : public Engine {
   Result<std::vector<ImageSummary>> list_images(const LabelFilter& filter) override;
   Result<ImageDetail> inspect_image(const std::string& reference) override;
   Result<void> remove_image(const std::string& reference) override;
-  Result<void> pull_image(const std::string& reference, const std::optional<RegistryLogin>& login,
+  Result<void> pull_image(const WantedImage& image, const std::optional<RegistryLogin>& login,
                           const std::function<void(const PullProgress&)>& progress) override;
 
   // A network, as a job's client would make it through a gateway; its id.
@@ -78,6 +80,7 @@ class FakeEngine final : public Engine {
   struct Container {
     ContainerSummary summary;
     nlohmann::json body;
+    std::string platform;
     int exit_code = 0;
     bool oom = false;
   };

@@ -150,6 +150,58 @@ TEST_F(FleetTest, AMissingImageIsPulledOnceForAllWhoWait) {
   EXPECT_TRUE(eventually([&] { return gocd->console_has("image pulled in"); }));
 }
 
+TEST_F(FleetTest, AProfileSaysWhetherItsImageIsPulled) {
+  const auto pulls = [this] { return std::ranges::count(engine->calls(), "pull_image " + profile["Image"]); };
+  profile["PullPolicy"] = "always";
+  create(1);
+  EXPECT_TRUE(becomes(1, AgentState::kRegistering));
+  EXPECT_EQ(pulls(), 1);
+  cluster["pull_on_container_create"] = "true";
+  profile["PullPolicy"] = "if-not-present";
+  create(2);
+  EXPECT_TRUE(becomes(2, AgentState::kRegistering));
+  EXPECT_EQ(pulls(), 1);
+  profile["PullPolicy"] = "";
+  create(3);
+  EXPECT_TRUE(becomes(3, AgentState::kRegistering));
+  EXPECT_EQ(pulls(), 2);
+}
+
+TEST_F(FleetTest, AnImageThatIsNeverPulledMustBeThere) {
+  profile["Image"] = "ci/other:2";
+  profile["PullPolicy"] = "never";
+  create(1);
+  EXPECT_TRUE(eventually([&] { return gocd->console_has("set PullPolicy to if-not-present"); }));
+  EXPECT_TRUE(eventually([&] { return fleet->agents().empty(); }));
+  EXPECT_EQ(std::ranges::count(engine->calls(), "pull_image ci/other:2"), 0);
+}
+
+TEST_F(FleetTest, AnImageOfAnotherPlatformIsPulledForTheWantedOne) {
+  profile["Image"] = "ci/other:2";
+  profile["Platform"] = "linux/arm64";
+  create(1);
+  EXPECT_TRUE(becomes(1, AgentState::kRegistering));
+  EXPECT_EQ(engine->platform_of(agent_of(1)->id), "linux/arm64");
+  profile["Platform"] = "linux/amd64";
+  create(2);
+  EXPECT_TRUE(becomes(2, AgentState::kRegistering));
+  EXPECT_EQ(std::ranges::count(engine->calls(), "pull_image ci/other:2"), 2);
+}
+
+TEST_F(FleetTest, AnAgentHasItsStopTimeBeforeItIsRemoved) {
+  profile["StopTimeout"] = "7";
+  create(1);
+  ASSERT_TRUE(becomes(1, AgentState::kRegistering));
+  const auto id = agent_of(1)->id;
+  const auto container = agent_of(1)->container_id;
+  complete(id, 1);
+  EXPECT_TRUE(eventually([&] { return fleet->agents().empty(); }));
+  const auto calls = engine->calls();
+  const auto stop = std::ranges::find(calls, "stop_container " + container);
+  ASSERT_NE(stop, calls.end());
+  EXPECT_NE(std::find(stop, calls.end(), "remove_container " + container), calls.end());
+}
+
 TEST_F(FleetTest, AFailedCreationIsUnwoundAndTold) {
   engine->fail_next("start_container", Error::invalid("no such command"));
   create(1);

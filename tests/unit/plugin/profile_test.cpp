@@ -3,11 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <span>
+
 #include "plugin/keys.h"
 
 namespace ebbtide::plugin {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -195,7 +199,7 @@ TEST(AgentProfile, HasDefaultsForAllButTheImage) {
 }
 
 TEST(AgentProfile, EveryKeyIsRead) {
-  const Properties properties{
+  Properties properties{
       {"Image", "ci/agent"},       {"Command", "sh\r\n-c\r\n\r\necho  a b\r\n"},
       {"Environment", "A=b"},      {"ReservedMemory", "64M"},
       {"MaxMemory", "1.5G"},       {"Cpus", "0.5"},
@@ -205,7 +209,8 @@ TEST(AgentProfile, EveryKeyIsRead) {
       {"Volumes", "scoped"},       {"MaxBelongings", "50"},
       {"KeepOnFailure", "30"},
   };
-  for (const auto& key : kAgentKeys) ASSERT_TRUE(properties.contains(std::string(key.name))) << key.name;
+  // Those of container_options_test.cpp.
+  for (const auto& key : kAgentKeys) properties.emplace(key.name, key.example);
   const auto read = read_agent_profile(properties);
   ASSERT_TRUE(read) << read.error().text();
   EXPECT_EQ(read->image, "ci/agent:latest");
@@ -222,6 +227,16 @@ TEST(AgentProfile, EveryKeyIsRead) {
   EXPECT_EQ(read->images, ImageMode::kIsolated);
   EXPECT_EQ(read->max_belongings, 50U);
   EXPECT_EQ(read->keep_on_failure, std::chrono::minutes(30));
+  EXPECT_EQ(read->pull, PullPolicy::kIfNotPresent);
+}
+
+TEST(AgentProfile, VolumesAreScopedOrSharedByTheirNames) {
+  EXPECT_THAT(agent("Volumes", "").shared_volumes, IsEmpty());
+  EXPECT_THAT(agent("Volumes", "Scoped").shared_volumes, IsEmpty());
+  EXPECT_THAT(agent("Volumes", "shared:m2-*\r\nshared: npm").shared_volumes, ElementsAre("m2-*", "npm"));
+  for (const auto* value : {"all", "shared", "shared:", "shared:a b", "shared:../x", "m2-*"})
+    EXPECT_THAT(agent_fault("Volumes", value), HasSubstr("as in shared:m2-*; this one is not: ")) << value;
+  EXPECT_THAT(agent_fault("Volumes", "scoped\nshared:m2"), HasSubstr("take the line scoped out"));
 }
 
 TEST(AgentProfile, AnImageWithoutATagIsTheLatest) {
@@ -297,12 +312,42 @@ TEST(AgentProfile, AnEngineOfItsOwnIsPrivileged) {
 TEST(AgentProfile, ChoicesAreNamed) {
   EXPECT_EQ(agent_fault("DockerAccess", "full"), "must be one of tracked, none, host, dind");
   EXPECT_EQ(agent_fault("Images", "kept"), "must be one of clean, shared, isolated");
-  EXPECT_THAT(agent_fault("Volumes", "shared:m2-*"), HasSubstr("must be scoped"));
+  EXPECT_EQ(agent_fault("PullPolicy", "sometimes"), "must be one of always, if-not-present, never");
 }
 
 TEST(AgentProfile, AnUnknownKeyIsNamed) { EXPECT_EQ(agent_fault("image", "x"), "Is an unknown property"); }
 
 // --- both ---
+
+Properties examples(std::span<const ProfileKey> keys) {
+  Properties properties;
+  for (const auto& key : keys) properties.emplace(key.name, key.example);
+  return properties;
+}
+
+TEST(ProfileKeys, TheExamplesOfAllKeysTogetherAreSound) {
+  const auto cluster = read_cluster_profile(examples(kClusterKeys));
+  EXPECT_TRUE(cluster) << cluster.error().text();
+  const auto agent = read_agent_profile(examples(kAgentKeys));
+  EXPECT_TRUE(agent) << agent.error().text();
+}
+
+// Whatever a person types wrong, the error is under its field and says what would be right.
+TEST(ProfileKeys, AFaultyValueIsToldWithItsKeyAndTheRemedy) {
+  const std::set<std::string_view> take_anything{"Command", "Networks", "private_registry_server",
+                                                 "private_registry_username", "private_registry_password"};
+  const std::string faulty = "{{1+1}} <b>";
+  for (const auto& key : kClusterKeys) {
+    const std::string name(key.name);
+    if (!take_anything.contains(name))
+      EXPECT_THAT(cluster_fault(name, faulty), AnyOf(HasSubstr("must be"), HasSubstr("use unix:"))) << name;
+  }
+  for (const auto& key : kAgentKeys) {
+    const std::string name(key.name);
+    if (!take_anything.contains(name))
+      EXPECT_THAT(agent_fault(name, faulty), AnyOf(HasSubstr("must be"), HasSubstr("use unix:"))) << name;
+  }
+}
 
 TEST(Environment, TheProfilesLineGoesOverTheClusters) {
   EXPECT_THAT(merge_environment({{"A", "1"}, {"B", "2"}}, {{"B", "3"}, {"C", "4"}}),

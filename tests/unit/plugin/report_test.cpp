@@ -67,6 +67,12 @@ TEST(Html, KeepsLettersOfAllLanguagesAndDropsControlCharacters) {
   EXPECT_EQ(escape_html("größe 大 \x1b[31m\a\n\t"), "größe 大 [31m\n\t");
 }
 
+// They would turn the text around a name as well.
+TEST(Html, ReplacesWhatTurnsTheDirectionOfText) {
+  EXPECT_EQ(escape_html("a\u202eb\u2066c\u2069\u202a"), "a\ufffdb\ufffdc\ufffd\ufffd");
+  EXPECT_EQ(escape_html("\u2026 \u2070 \u200d שלום \xe2\x80"), "\u2026 \u2070 \u200d שלום \xe2\x80");
+}
+
 TEST(Report, HostileNamesOfJobsAndImagesAreText) {
   auto view = agent_view();
   view.agent.job.job_name = kHostile;
@@ -117,6 +123,35 @@ TEST(Report, ALogOfAMegabyteIsShownWhole) {
   auto view = agent_view();
   view.agent.last_log = std::string(1 << 20, 'x') + "<the end>";
   EXPECT_THAT(agent_report(view, ""), HasSubstr("xxx&lt;the end&gt;"));
+}
+
+TEST(Report, BeginsWithWhatGoesWrong) {
+  auto view = agent_view();
+  view.agent.reap_left = {"network n1: in use"};
+  view.agent.access = DockerAccess::kHost;
+  auto cluster = cluster_view();
+  cluster.draining = true;
+  for (const auto& report : {agent_report(view, ""), cluster_report({cluster}, {view}, "")}) {
+    EXPECT_LT(report.find("ebbtide-1: refuses to go: network n1: in use"), report.find("<table"));
+    EXPECT_LT(report.find("raw Docker socket"), report.find("<table"));
+  }
+  EXPECT_THAT(cluster_report({cluster}, {view}, ""), HasSubstr("being drained"));
+  EXPECT_THAT(cluster_report({cluster_view()}, {agent_view()}, ""), Not(HasSubstr("<div class=\"ebbtide-trouble")));
+}
+
+TEST(Report, LinksEachAgentToTheLivePage) {
+  EXPECT_THAT(agent_report(agent_view(), "https://e.example/"), HasSubstr("href=\"https://e.example/#ebbtide-1\""));
+  const auto report = cluster_report({cluster_view()}, {agent_view()}, "https://e.example/");
+  EXPECT_THAT(report, HasSubstr("href=\"https://e.example/#ebbtide-1\""));
+  EXPECT_THAT(report, HasSubstr("href=\"https://e.example/\""));
+}
+
+TEST(Report, TellsHowADeadContainerEnded) {
+  auto view = agent_view();
+  view.agent.end_cause = EndCause::kContainerDied;
+  view.agent.exit_code = 137;
+  view.agent.oom_killed = true;
+  EXPECT_THAT(agent_report(view, ""), HasSubstr("137 (out of memory)"));
 }
 
 TEST(Report, TellsWhyAnEngineIsNotReached) {

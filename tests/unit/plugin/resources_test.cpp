@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "docker/base/text.h"
@@ -36,6 +38,20 @@ std::size_t count_of(const std::string& text, const std::string& what) {
   return count;
 }
 
+std::string tag_of(const ProfileKey& key) {
+  switch (key.input) {
+    case Input::kLines:
+      return "<textarea ";
+    case Input::kChoice:
+      return "<select ";
+    case Input::kFlag:
+      return "<input type=\"checkbox\"";
+    case Input::kText:
+      break;
+  }
+  return key.secure ? "<input type=\"password\"" : "<input type=\"text\"";
+}
+
 class Resources : public testing::TestWithParam<Form> {};
 
 TEST_P(Resources, MetadataHasExactlyTheKeysThatAreRead) {
@@ -63,6 +79,40 @@ TEST_P(Resources, TheFormBindsEachKeyOnceAndShowsItsError) {
     EXPECT_THAT(view, HasSubstr("{{GOINPUTNAME[" + name + "].$error.server}}"));
   }
   EXPECT_EQ(count_of(view, "ng-model="), GetParam().keys.size());
+}
+
+// Each field has a name and a help that a screen reader finds, and is of the kind that its values need.
+TEST_P(Resources, EachFieldIsLabelledExplainedAndOfItsKind) {
+  const auto view = view_of(GetParam());
+  for (const auto& key : GetParam().keys) {
+    const auto id = "ebbtide-" + std::string(key.name);
+    EXPECT_EQ(count_of(view, "<label for=\"" + id + "\""), 1U) << id;
+    EXPECT_THAT(view, HasSubstr("<p class=\"ebbtide-help\" id=\"" + id + "-help\">"));
+    const auto tag = view.rfind('<', view.find(" id=\"" + id + "\""));
+    EXPECT_TRUE(view.substr(tag).starts_with(tag_of(key))) << view.substr(tag, 80);
+  }
+}
+
+TEST_P(Resources, ItsExampleStandsInAnEmptyField) {
+  const auto view = view_of(GetParam());
+  for (const auto& key : GetParam().keys) {
+    const auto field = view.substr(view.find("id=\"ebbtide-" + std::string(key.name) + "\""));
+    const auto tag = field.substr(0, field.find('>'));
+    if (tag.find("placeholder=") == std::string::npos) continue;
+    EXPECT_THAT(tag, HasSubstr("placeholder=\"" + replace_all(std::string(key.example), "\n", "&#10;") + "\""));
+  }
+}
+
+TEST_P(Resources, TheDocsExplainEachKeyWithItsExample) {
+  std::ifstream file("docs/profiles.md");
+  const std::string docs((std::istreambuf_iterator<char>(file)), {});
+  for (const auto& key : GetParam().keys) {
+    const auto at = docs.find("\n#### `" + std::string(key.name) + "`");
+    ASSERT_NE(at, std::string::npos) << "docs/profiles.md has no section on " << key.name;
+    const auto section = docs.substr(at, docs.find("\n#", at + 2) - at);
+    EXPECT_THAT(section, HasSubstr("```text\n" + std::string(key.example) + "\n")) << key.name;
+    EXPECT_EQ(section.find("required") != std::string::npos, key.required) << key.name;
+  }
 }
 
 TEST_P(Resources, TheFormMarksWhatIsRequired) {
