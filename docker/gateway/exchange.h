@@ -6,6 +6,7 @@
 //   exchange_create.cpp  containers, networks, volumes, execs come into being
 //   exchange_read.cpp    lists, inspects, events, disk usage
 //   exchange_change.cpp  remove, rename, update, connect, prune
+//   exchange_paths.cpp   bind sources that mean the job's own files
 //   exchange_image.cpp   builds, pulls, loads, tags, commits
 //   exchange_buildkit.cpp  what BuildKit's clients add: sessions, its control service
 #pragma once
@@ -140,8 +141,10 @@ class Exchange {
   // Bind sources that mean paths of the job's own container, put where the engine finds them.
   Task<Result<void>> place_paths(Json& body, Policy& policy);
   Task<Result<CallerFiles>> caller_files();
-  std::string own_agent() const;  // its container's id; empty where the owner has none
-  std::vector<PathSource> paths_to_place(const Json& body) const;
+  std::string caller_container();  // whose paths are meant; empty: nobody's
+  std::vector<PathSource> paths_to_place(const Json& body);
+  // A volume that stands for a directory of the caller; false: it is none.
+  Task<Result<bool>> place_device(Json& volume);
   Task<Result<Staged>> stage_path(const CallerFiles& caller, const PathSource& source);
   Task<Result<void>> make_named_volumes(const Json& body);
   Task<Result<void>> label_volumes(Json& body);

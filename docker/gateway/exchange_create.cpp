@@ -59,21 +59,17 @@ Task<Exchange::Next> Exchange::create_container() {
   if (!body) co_return co_await answer_error(body.error());
   // What can be placed is looked at last, since placing it leaves traces.
   auto policy = context_.spec.policy;
-  const bool has_caller = !own_agent().empty() && !context_.spec.staging.empty();
-  if (has_caller)
-    for (const auto& source : paths_to_place(*body)) policy.host_paths.push_back(source.path);
+  for (const auto& source : paths_to_place(*body)) policy.host_paths.push_back(source.path);
   if (const auto refusal = check_container(policy, *body)) co_return co_await refuse(*refusal);
   if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());
-  if (has_caller) {
-    policy = context_.spec.policy;
-    const auto placed = co_await place_paths(*body, policy);
-    if (!placed && placed.error().kind == ErrorKind::kDenied)
-      co_return co_await refuse({"host-path", placed.error().message});
-    if (!placed) co_return co_await answer_error(placed.error());
-    if (const auto refusal = check_container(policy, *body)) co_return co_await refuse(*refusal);
-  }
+  policy = context_.spec.policy;
+  const auto placed = co_await place_paths(*body, policy);
+  if (!placed && placed.error().kind == ErrorKind::kDenied)
+    co_return co_await refuse({"host-path", placed.error().message});
+  if (!placed) co_return co_await answer_error(placed.error());
+  if (const auto refusal = check_container(policy, *body)) co_return co_await refuse(*refusal);
   // Always named: the check among the labels is over the name.
   const auto given_name = without_slash(target_.query.get("name").value_or(""));
   const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;
@@ -215,10 +211,16 @@ Task<Exchange::Next> Exchange::create_network() {
 Task<Exchange::Next> Exchange::create_volume() {
   auto body = co_await read_model(ModelName::kVolumeCreate);
   if (!body) co_return co_await answer_error(body.error());
-  if (const auto refusal = check_volume(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
-  if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());
+  if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
+  const bool shared = shared_volume(Kind::kVolume, text_member(*body, "Name")).has_value();
+  const auto placed = shared ? Result<bool>(false) : co_await place_device(*body);
+  if (!placed && placed.error().kind == ErrorKind::kDenied)
+    co_return co_await refuse({"host-path", placed.error().message});
+  if (!placed) co_return co_await answer_error(placed.error());
+  if (!*placed)
+    if (const auto refusal = check_volume(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
   const auto given_name = text_member(*body, "Name");
   if (!given_name.empty())
     if (const auto wrong = check_name(Kind::kVolume, given_name)) co_return co_await answer_error(*wrong);

@@ -56,7 +56,7 @@ void Exchange::keep_own(Json& list, Kind kind) const {
     bool own = known && known->owner == context_.spec.owner && known->role == Role::kBelonging;
     if (!known && kind != Kind::kContainer) {
       const auto ownership = ownership_of(context_.server_id(), kind, text_member(item, "Name"), labels_of(item));
-      own = ownership && ownership->owner == context_.spec.owner;
+      own = ownership && ownership->owner == context_.spec.owner && ownership->role == Role::kBelonging;
     }
     if (own) kept.push_back(std::move(item));
   }
@@ -194,7 +194,10 @@ Task<Exchange::Next> Exchange::inspect() {
 
 Task<Exchange::Next> Exchange::disk_usage() {
   co_return co_await rewritten([this](Json& usage) {
-    reduce_disk_usage(usage, [this](Kind kind, std::string_view id) { return is_visible(kind, id); });
+    reduce_disk_usage(usage, [this](Kind kind, std::string_view id) {
+      const auto known = context_.ledger().find(kind, id);
+      return known && known->owner == context_.spec.owner && known->role == Role::kBelonging;
+    });
   });
 }
 
