@@ -90,6 +90,7 @@ json labels_of(const Agent& agent, const ClusterProfile& cluster, const AgentPro
       {"image", profile.image},
       {"access", to_string(profile.access)},
       {"images", to_string(profile.images)},
+      {"shared_volumes", profile.shared_volumes},
       {"max_belongings", profile.max_belongings},
       {"keep_minutes", profile.keep_on_failure.count()},
       {"stop_seconds", profile.options.stop_seconds},
@@ -174,6 +175,7 @@ AgentRecord record_of(const ContainerSummary& container, JobIdentifier job, cons
                     .images = images_named(profile.value("images", "")),
                     .max_belongings = profile.value("max_belongings", 0U),
                     .keep_on_failure = std::chrono::minutes(profile.value("keep_minutes", 0))};
+  record.profile.shared_volumes = profile.value("shared_volumes", std::vector<std::string>());
   record.profile.options.stop_seconds = profile.value("stop_seconds", 0U);
   record.agent = {.id = value_of(container.labels, label::kAgent),
                   .gocd = value_of(container.labels, label::kGocd),

@@ -281,13 +281,16 @@ Result<AgentPlan> Creator::plan(Cluster& cluster, const AgentEntry& entry) {
 
 Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
   const Agent& agent = entry.agent;
-  return cluster.gateways().open({.owner = agent.id,
-                                  .directory = core_.gateway_directory(agent.id),
-                                  .staging = core_.staging_directory(agent.id),
-                                  .images = agent.images,
-                                  .policy = entry.cluster.policy,
-                                  .max_belongings = entry.profile.max_belongings,
-                                  .extra_labels = {{label::kGocd, agent.gocd}}});
+  return cluster.gateways().open(
+      {.owner = agent.id,
+       .directory = core_.gateway_directory(agent.id),
+       .staging = core_.staging_directory(agent.id),
+       .images = agent.images,
+       .policy = entry.cluster.policy,
+       .shared_volumes = {.patterns = entry.profile.shared_volumes,
+                          .scope = name_scope(core_.settings.server_id, "shared volumes of " + agent.gocd)},
+       .max_belongings = entry.profile.max_belongings,
+       .extra_labels = {{label::kGocd, agent.gocd}}});
 }
 
 Result<std::string> Creator::make_container(Cluster& cluster, const AgentEntry& entry, const AgentPlan& plan) {

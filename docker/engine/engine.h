@@ -190,6 +190,8 @@ class Engine {
 
   virtual Result<std::vector<ImageSummary>> list_images(const LabelFilter& filter) = 0;
   virtual Result<ImageDetail> inspect_image(const std::string& reference) = 0;
+  // Makes reference mean the image of that id; what it meant before stays.
+  virtual Result<void> tag_image(const std::string& id, const std::string& reference) = 0;
   // Without force: untags a reference, or removes an untagged image by id.
   virtual Result<void> remove_image(const std::string& reference) = 0;
   // Blocks until pulled; progress is told as it comes, on the calling thread. No limit but the engine's.

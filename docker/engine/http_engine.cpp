@@ -188,6 +188,14 @@ class HttpEngine final : public Engine {
     return read_image_detail(read_json(answer->body));
   }
 
+  Result<void> tag_image(const std::string& id, const std::string& reference) override {
+    const auto parts = split_reference(reference);
+    return act(
+        {.method = "POST",
+         .target = image(id) + "/tag?repo=" + percent_encode(parts.repository) + "&tag=" + percent_encode(parts.tag)},
+        "tag image " + reference);
+  }
+
   Result<void> remove_image(const std::string& reference) override {
     return act({.method = "DELETE", .target = image(reference)}, "remove image " + reference);
   }

@@ -594,6 +594,14 @@ std::optional<std::string> Exchange::name_of(Kind kind, std::string_view id) con
   return known->name;
 }
 
-Task<Exchange::Next> Exchange::relay_image() { return relay(match_.route->stream_body); }
+Task<Exchange::Next> Exchange::relay_image() {
+  const auto action = match_.route->action;
+  auto names = target_.query.get_all("names");
+  if (!match_.object.empty()) names.push_back(match_.object);
+  if (action == "save" || action == "push" || action == "attestations")
+    for (const auto& name : names)
+      if (!co_await sees_image(name)) co_return co_await not_found(Kind::kImage, name);
+  co_return co_await relay(match_.route->stream_body);
+}
 
 }  // namespace ebbtide::gateway

@@ -11,7 +11,9 @@
 //   exchange_buildkit.cpp  what BuildKit's clients add: sessions, its control service
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -198,8 +200,15 @@ class Exchange {
   // Relays an answer by way of watch: it is shown each piece, and says what goes on in its place. An empty piece is the
   // end.
   Task<Next> relay_watched(Upstream upstream, std::function<std::string(std::string_view)> watch);
-  // Writes down that the owner is about to give this reference.
-  Task<Result<void>> record_reference(std::string reference);
+  // Writes down that the owner is about to give this reference. replaces: what it means now would be out of reach
+  // (kDenied where that isn't the owner's to do).
+  Task<Result<void>> record_reference(std::string reference, bool replaces = false);
+  Task<Result<void>> check_replaced(const ImageRecord& record, const Json& image);
+  Task<Next> answer_image_error(const Error& error);
+  Task<void> record_loaded(std::string reference, const std::map<std::string, std::string>& before);
+  Task<bool> sees_image(std::string reference);
+  Task<std::set<std::string>> own_images();  // references and ids that the owner gave
+  bool is_own_image(const Json& image, const Labels& labels, const std::set<std::string>& own) const;
   Task<Result<void>> record_image(ImageRecord record);
   Task<void> record_steps(std::vector<std::string> ids, TimePoint began);
   Task<Result<bool>> may_remove_image(const std::string& reference);

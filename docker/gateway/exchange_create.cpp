@@ -70,6 +70,8 @@ Task<Exchange::Next> Exchange::create_container() {
     co_return co_await refuse({"host-path", placed.error().message});
   if (!placed) co_return co_await answer_error(placed.error());
   if (const auto refusal = check_container(policy, *body)) co_return co_await refuse(*refusal);
+  const auto image = text_member(*body, "Image");
+  if (!co_await sees_image(image)) co_return co_await not_found(Kind::kImage, image);
   // Always named: the check among the labels is over the name.
   const auto given_name = without_slash(target_.query.get("name").value_or(""));
   const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;

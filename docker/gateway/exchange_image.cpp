@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "docker/base/log.h"
@@ -21,6 +22,15 @@ std::string familiar(std::string_view reference) {
 }
 
 bool is_id(std::string_view reference) { return reference.starts_with("sha256:"); }
+
+Labels labels_of_image(const Json& image) {
+  Labels labels;
+  const auto config = image.is_object() ? image.value("Config", Json()) : Json();
+  if (config.is_object() && config.contains("Labels") && config["Labels"].is_object())
+    for (const auto& [key, value] : config["Labels"].items())
+      if (value.is_string()) labels[key] = value.get<std::string>();
+  return labels;
+}
 
 std::string repo_and_tag(const http::Query& query) {
   const auto repo = std::string(query.get("repo").value_or(""));
@@ -46,7 +56,29 @@ Task<Result<void>> Exchange::record_image(ImageRecord record) {
   co_return recorded;
 }
 
-Task<Result<void>> Exchange::record_reference(std::string reference) {
+// Images that were there before any job, as the host's base images, aren't a job's to replace: others build upon them.
+Task<Result<void>> Exchange::check_replaced(const ImageRecord& record, const Json& image) {
+  const bool trusted = context_.spec.policy.level == PolicyLevel::kTrusted;
+  if (trusted || !record.existed_before) co_return Result<void>();
+  const auto labels = labels_of_image(image);
+  const auto owner = labels.find(label::kImageAgent);
+  if (owner != labels.end() && !owner->second.empty()) co_return Result<void>();
+  const auto jobs = co_await off_loop(context_.disk, [this, reference = record.reference] {
+    return context_.watch.store().image_is_a_jobs(context_.upstream.address().text(), reference);
+  });
+  if (!jobs) co_return fail(jobs.error());
+  if (*jobs) co_return Result<void>();
+  co_return fail(Error::denied("the image " + record.reference +
+                               " was on the engine before this job, and others may build upon it: give what you make "
+                               "another name or tag"));
+}
+
+Task<Exchange::Next> Exchange::answer_image_error(const Error& error) {
+  if (error.kind == ErrorKind::kDenied) return refuse({"protected-image", error.message});
+  return answer_error(error);
+}
+
+Task<Result<void>> Exchange::record_reference(std::string reference, bool replaces) {
   if (!owns_images() || reference.empty()) co_return Result<void>();
   reference = familiar(reference);
   const auto present = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
@@ -55,6 +87,8 @@ Task<Result<void>> Exchange::record_reference(std::string reference) {
   if (record.existed_before) {
     const auto image = Json::parse(present->body, nullptr, false);
     if (image.is_object()) record.previous_image_id = image.value("Id", std::string());
+    const auto allowed = replaces ? co_await check_replaced(record, image) : Result<void>();
+    if (!allowed) co_return allowed;
   }
   co_return co_await record_image(std::move(record));
 }
@@ -99,8 +133,8 @@ Task<Exchange::Next> Exchange::pull_image() {
 Task<Exchange::Next> Exchange::import_image() {
   if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
     co_return co_await answer_error(stamped.error());
-  const auto recorded = co_await record_reference(repo_and_tag(target_.query));
-  if (!recorded) co_return co_await answer_error(recorded.error());
+  const auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
+  if (!recorded) co_return co_await answer_image_error(recorded.error());
   co_return co_await relay(true);
 }
 
@@ -118,8 +152,8 @@ Task<Exchange::Next> Exchange::build() {
     co_return co_await answer_error(stamped.error());
   if (context_.spec.images == ImageMode::kIsolated) target_.query.set("nocache", "1");
   for (const auto& tag : target_.query.get_all("t")) {
-    const auto recorded = co_await record_reference(tag);
-    if (!recorded) co_return co_await answer_error(recorded.error());
+    const auto recorded = co_await record_reference(tag, true);
+    if (!recorded) co_return co_await answer_image_error(recorded.error());
   }
   const bool buildkit = target_.query.get("version") == "2";
   if (buildkit) {
@@ -174,8 +208,8 @@ Task<Exchange::Next> Exchange::commit() {
   put_commit_labels(*body, image_owner());
   if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
     co_return co_await answer_error(stamped.error());
-  const auto recorded = co_await record_reference(repo_and_tag(target_.query));
-  if (!recorded) co_return co_await answer_error(recorded.error());
+  const auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
+  if (!recorded) co_return co_await answer_image_error(recorded.error());
   const auto answer = co_await call("POST", body->dump());
   if (!answer) co_return co_await answer_error(answer.error());
   co_return co_await forward(*answer);
@@ -185,14 +219,15 @@ Task<Exchange::Next> Exchange::load_images() {
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be loaded"));
   // What an archive holds is known only when it has been loaded: so what was there before is asked first.
-  std::set<std::string> before;
+  std::map<std::string, std::string> before;  // references and ids → ids
   const auto images = co_await ask("/images/json");
   if (!images) co_return co_await answer_error(images.error());
   for (const auto& image : Json::parse(images->body, nullptr, false)) {
     if (!image.is_object()) continue;
-    before.insert(image.value("Id", std::string()));
+    const auto id = image.value("Id", std::string());
+    before[id] = id;
     if (image.contains("RepoTags") && image["RepoTags"].is_array())
-      for (const auto& tag : image["RepoTags"]) before.insert(tag.get<std::string>());
+      for (const auto& tag : image["RepoTags"]) before[tag.get<std::string>()] = id;
   }
   const std::optional<std::string> no_body;
   auto upstream = co_await send(no_body, true);
@@ -206,23 +241,38 @@ Task<Exchange::Next> Exchange::load_images() {
   });
   lines.finish();
   for (auto& reference : lines.take()) loaded.push_back(std::move(reference));
-  for (const auto& each : loaded) {
-    if (!owns_images()) break;
-    ImageRecord record{.engine = {},
-                       .owner = {},
-                       .reference = is_id(each) ? each : familiar(each),
-                       .existed_before = before.contains(each)};
+  for (const auto& each : loaded) co_await record_loaded(each, before);
+  co_return next;
+}
+
+// What a reference means now is recorded too where it meant something else before, so that the reaper can tell.
+Task<void> Exchange::record_loaded(std::string reference, const std::map<std::string, std::string>& before) {
+  if (!owns_images()) co_return;
+  const auto known = before.find(reference);
+  std::vector<ImageRecord> records;
+  if (known != before.end() && !is_id(reference)) {
+    const auto answer = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
+    const auto image = answer ? Json::parse(answer->body, nullptr, false) : Json();
+    const auto now = image.is_object() ? image.value("Id", std::string()) : std::string();
+    if (!now.empty() && now != known->second)
+      records.push_back({.engine = {}, .owner = {}, .reference = now, .existed_before = before.contains(now)});
+  }
+  records.push_back({.engine = {},
+                     .owner = {},
+                     .reference = is_id(reference) ? reference : familiar(reference),
+                     .existed_before = known != before.end(),
+                     .previous_image_id = known != before.end() ? known->second : ""});
+  for (auto& record : records)
     if (const auto recorded = co_await record_image(std::move(record)); !recorded)
       log_error("a loaded image could not be recorded", {{"error", recorded.error().message}});
-  }
-  co_return next;
 }
 
 Task<Exchange::Next> Exchange::tag_image() {
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be made"));
-  const auto recorded = co_await record_reference(repo_and_tag(target_.query));
-  if (!recorded) co_return co_await answer_error(recorded.error());
+  if (!co_await sees_image(match_.object)) co_return co_await not_found(Kind::kImage, match_.object);
+  const auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
+  if (!recorded) co_return co_await answer_image_error(recorded.error());
   co_return co_await relay(false);
 }
 
@@ -238,12 +288,7 @@ Task<Result<bool>> Exchange::may_remove_image(const std::string& reference) {
   if (!answer) co_return fail(answer.error());
   const auto image = Json::parse(answer->body, nullptr, false);
   if (answer->head.status != 200 || !image.is_object()) co_return true;  // the engine says that there is none
-  Labels labels;
-  const auto config = image.value("Config", Json::object());
-  if (config.is_object() && config.contains("Labels") && config["Labels"].is_object())
-    for (const auto& [key, value] : config["Labels"].items())
-      if (value.is_string()) labels[key] = value.get<std::string>();
-  if (image_owner_of(context_.server_id(), labels) != context_.spec.owner) {
+  if (image_owner_of(context_.server_id(), labels_of_image(image)) != context_.spec.owner) {
     // By id: also where every reference is the owner's, as after docker pull.
     if (!image.contains("RepoTags") || !image["RepoTags"].is_array() || image["RepoTags"].empty()) co_return false;
     for (const auto& tag : image["RepoTags"]) {
@@ -256,7 +301,38 @@ Task<Result<bool>> Exchange::may_remove_image(const std::string& reference) {
   co_return true;
 }
 
+// Images of the host and of others are there for every job but an isolated one, which sees what it made, loaded or
+// pulled.
+Task<bool> Exchange::sees_image(std::string reference) {
+  if (context_.spec.images != ImageMode::kIsolated) co_return true;
+  const auto answer = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
+  if (!answer || answer->head.status != 200) co_return true;  // the engine says what is wrong
+  const auto seen = co_await own_images();
+  const auto image = Json::parse(answer->body, nullptr, false);
+  co_return image.is_object() && is_own_image(image, labels_of_image(image), seen);
+}
+
+Task<std::set<std::string>> Exchange::own_images() {
+  const auto records = co_await off_loop(context_.disk, [this] {
+    return context_.watch.store().images_of(context_.upstream.address().text(), context_.spec.owner);
+  });
+  std::set<std::string> own;
+  if (!records) co_return own;  // rather too little than too much
+  for (const auto& record : *records) own.insert(record.reference);
+  co_return own;
+}
+
+bool Exchange::is_own_image(const Json& image, const Labels& labels, const std::set<std::string>& own) const {
+  if (image_owner_of(context_.server_id(), labels) == context_.spec.owner || own.contains(image.value("Id", "")))
+    return true;
+  const auto tags = image.value("RepoTags", Json());
+  return tags.is_array() && std::ranges::any_of(tags, [&](const Json& tag) {
+           return tag.is_string() && own.contains(tag.get<std::string>());
+         });
+}
+
 Task<Exchange::Next> Exchange::remove_image() {
+  if (!co_await sees_image(match_.object)) co_return co_await not_found(Kind::kImage, match_.object);
   const auto allowed = co_await may_remove_image(match_.object);
   if (!allowed) co_return co_await answer_error(allowed.error());
   if (!*allowed)

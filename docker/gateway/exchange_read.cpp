@@ -160,17 +160,27 @@ Task<Result<Json>> Exchange::shared_volumes() {
   co_return list;
 }
 
-// Images are shared: all are shown.
+// Images are shared: all are shown, but to jobs that are isolated.
 Task<Exchange::Next> Exchange::list_images() {
   auto filters = Filters::parse(target_.query.get("filters").value_or(""));
   if (!filters) co_return co_await answer_error(filters.error());
   if (const auto fair = refuse_reserved_labels(*filters); !fair) co_return co_await answer_error(fair.error());
   if (!filters->empty()) target_.query.set("filters", filters->to_text());
-  co_return co_await rewritten([](Json&) {});
+  const bool isolated = context_.spec.images == ImageMode::kIsolated;
+  const auto own = isolated ? co_await own_images() : std::set<std::string>();
+  co_return co_await rewritten([&](Json& list) {
+    if (!isolated || !list.is_array()) return;
+    Json kept = Json::array();
+    for (auto& image : list)
+      if (is_own_image(image, labels_of(image), own)) kept.push_back(std::move(image));
+    list = std::move(kept);
+  });
 }
 
 Task<Exchange::Next> Exchange::inspect() {
   const auto kind = *match_.route->kind;
+  if (kind == Kind::kImage && !co_await sees_image(match_.object))
+    co_return co_await not_found(Kind::kImage, match_.object);
   if (kind == Kind::kImage)
     co_return co_await rewritten([history = match_.route->action == "history"](Json& image) {
       if (history) hide_label_layers(image);

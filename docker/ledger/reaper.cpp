@@ -155,6 +155,9 @@ class Reaping {
   // then.
   std::size_t remove_images(const std::vector<Belonging>& found) {
     std::size_t settled = 0;
+    made_.clear();
+    for (const auto& image : found)
+      if (image.kind == Kind::kImage && image.id.starts_with("sha256:")) made_.push_back(image.id);
     for (const bool ids : {false, true})
       for (const auto& image : found)
         if (image.kind == Kind::kImage && image.id.starts_with("sha256:") == ids && !stopped_())
@@ -189,8 +192,24 @@ class Reaping {
     if (!records) return fail(records.error());
     const auto record = std::ranges::find(*records, reference, &ImageRecord::reference);
     if (record == records->end()) return false;
+    if (record->existed_before)
+      if (const auto restored = restore(*record); !restored) return fail(restored.error());
+    if (const auto done = watch_.store().hand_over_image(*record, made_); !done) return fail(done.error());
     if (record->existed_before) return true;
     return watch_.store().image_wanted_by_others(engine_name_, owner_, reference);
+  }
+
+  // A reference that the owner made mean an image of its own (built or loaded) means again what it did. One that
+  // somebody else moved since is theirs; one that the owner pulled anew keeps what the registry says.
+  Result<void> restore(const ImageRecord& record) {
+    const auto now = watch_.engine().inspect_image(record.reference);
+    if (!now) return now.error().kind == ErrorKind::kNotFound ? Result<void>() : fail(now.error());
+    const bool own =
+        image_owner_of(watch_.server_id(), now->labels) == owner_ || std::ranges::find(made_, now->id) != made_.end();
+    if (!own || now->id == record.previous_image_id) return {};
+    const auto tagged = watch_.engine().tag_image(record.previous_image_id, record.reference);
+    if (tagged || tagged.error().kind != ErrorKind::kNotFound) return tagged;
+    return watch_.engine().remove_image(record.reference);
   }
 
   // By id only what bears no reference: one that the owner did not give is somebody else's.
@@ -215,8 +234,9 @@ class Reaping {
   const ReapOptions& options_;
   const std::function<bool()>& stopped_;
   const std::string engine_name_ = watch_.engine().address().text();
-  std::set<std::string> in_use_;  // images that others use
-  std::mutex mutex_;              // guards report_.left while removals run
+  std::set<std::string> in_use_;   // images that others use
+  std::vector<std::string> made_;  // ids of the owner's images
+  std::mutex mutex_;               // guards report_.left while removals run
   ReapReport report_;
 };
 

@@ -86,6 +86,31 @@ Result<void> Store::forget_image(std::string_view engine, std::string_view owner
   });
 }
 
+Result<void> Store::hand_over_image(const ImageRecord& record, const std::vector<std::string>& made) {
+  return database_->run([&](SQLite::Database& db) {
+    if (!record.existed_before) {
+      execute(db,
+              "UPDATE images SET existed_before = 0, previous_image_id = '' "
+              "WHERE engine = ? AND reference = ? AND owner <> ?",
+              record.engine, record.reference, record.owner);
+      return;
+    }
+    for (const auto& id : made)
+      execute(db,
+              "UPDATE images SET previous_image_id = ? "
+              "WHERE engine = ? AND reference = ? AND owner <> ? AND previous_image_id = ?",
+              record.previous_image_id, record.engine, record.reference, record.owner, id);
+  });
+}
+
+Result<bool> Store::image_is_a_jobs(std::string_view engine, std::string_view reference) {
+  return database_->use([&](SQLite::Database& db) {
+    return !texts(db, "SELECT owner FROM images WHERE engine = ? AND reference = ? AND existed_before = 0 LIMIT 1",
+                  own(engine), own(reference))
+                .empty();
+  });
+}
+
 Result<bool> Store::image_wanted_by_others(std::string_view engine, std::string_view owner,
                                            std::string_view reference) {
   return database_->use([&](SQLite::Database& db) {

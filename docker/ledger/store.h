@@ -36,6 +36,11 @@ class Store {
   Result<void> record_image(const ImageRecord& record);  // keeps the first record of an owner and reference
   Result<std::vector<ImageRecord>> images_of(std::string_view engine, std::string_view owner);
   Result<void> forget_image(std::string_view engine, std::string_view owner, std::string_view reference);
+  // owner leaves: others that came upon what it had made of the reference (images of the ids made) take over what was
+  // there before it, so that the last of them restores that.
+  Result<void> hand_over_image(const ImageRecord& record, const std::vector<std::string>& made);
+  // Whether some owner, still there, was the first to give the reference.
+  Result<bool> image_is_a_jobs(std::string_view engine, std::string_view reference);
   // Whether an owner other than this has recorded the reference.
   Result<bool> image_wanted_by_others(std::string_view engine, std::string_view owner, std::string_view reference);
 

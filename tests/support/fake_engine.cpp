@@ -460,6 +460,22 @@ Result<ImageDetail> FakeEngine::inspect_image(const std::string& reference) {
   return fail(Error::not_found("No such image: " + reference));
 }
 
+Result<void> FakeEngine::tag_image(const std::string& id, const std::string& reference) {
+  if (auto entered = enter("tag_image", reference); !entered) return entered;
+  const std::scoped_lock lock(mutex_);
+  const auto meant = std::ranges::find_if(images_, [&](const auto& image) { return image.second.id == id; });
+  if (meant == images_.end()) return gone(id);
+  auto detail = meant->second;
+  if (const auto former = images_.extract(reference)) {
+    auto left = former.mapped();
+    left.references.clear();
+    images_[left.id] = std::move(left);
+  }
+  detail.references = {reference};
+  images_[reference] = std::move(detail);
+  return {};
+}
+
 Result<void> FakeEngine::remove_image(const std::string& reference) {
   if (auto entered = enter("remove_image", reference); !entered) return entered;
   const std::scoped_lock lock(mutex_);

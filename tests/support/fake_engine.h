@@ -49,7 +49,7 @@ class FakeEngine final : public Engine {
   Result<void> ping() override;
   Result<EngineInfo> info() override;
   Result<std::string> create_container(const std::string& name, const nlohmann::json& body,
-                                       const std::string& platform) override;
+                                       const std::string& platform = {}) override;
   Result<void> start_container(const std::string& id) override;
   Result<void> stop_container(const std::string& id, std::chrono::seconds grace) override;
   Result<void> kill_container(const std::string& id) override;
@@ -69,6 +69,7 @@ class FakeEngine final : public Engine {
   Result<void> remove_volume(const std::string& name) override;
   Result<std::vector<ImageSummary>> list_images(const LabelFilter& filter) override;
   Result<ImageDetail> inspect_image(const std::string& reference) override;
+  Result<void> tag_image(const std::string& id, const std::string& reference) override;
   Result<void> remove_image(const std::string& reference) override;
   Result<void> pull_image(const WantedImage& image, const std::optional<RegistryLogin>& login,
                           const std::function<void(const PullProgress&)>& progress) override;

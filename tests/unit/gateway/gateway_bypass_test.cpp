@@ -122,8 +122,8 @@ TEST_P(ForeignObject, LooksLikeNone) {
       ask(request(line, posts ? "Content-Type: application/json\r\nContent-Length: 2\r\n" : "", posts ? "{}" : ""));
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 404")) << line;
   // As a name of the owner's own, or as an id.
-  EXPECT_THAT(heard(), Each(AllOf(StartsWith("GET "), HasSubstr("/containers/"),
-                                  HasSubstr(foreign_.substr(0, 12) + "/json"))));
+  EXPECT_THAT(heard(),
+              Each(AllOf(StartsWith("GET "), HasSubstr("/containers/"), HasSubstr(foreign_.substr(0, 12) + "/json"))));
   EXPECT_EQ(answer.find("\"Id\""), std::string::npos);
 }
 

@@ -139,6 +139,38 @@ TEST_F(ReaperTest, AnImageThatOthersUseStaysRecordedAndGoesLater) {
   EXPECT_FALSE(engine_->inspect_image("app:1"));
 }
 
+TEST_F(ReaperTest, AReferenceThatTheJobMovedMeansAgainWhatItDid) {
+  const auto engine = engine_->address().text();
+  engine_->add_image("golang:1");
+  const auto before = engine_->inspect_image("golang:1")->id;
+  engine_->add_image("built", {}, {{label::kImageAgent, image_owner_value("s1", "a1")}});
+  const auto built = engine_->inspect_image("built")->id;
+  ASSERT_TRUE(engine_->tag_image(built, "golang:1"));
+  ASSERT_TRUE(engine_->remove_image("built"));
+  ASSERT_TRUE(store_->record_image(
+      {.engine = engine, .owner = "a1", .reference = "golang:1", .existed_before = true, .previous_image_id = before}));
+  const auto report = reap(watch_, "a1", {});
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->complete()) << testing::PrintToString(report->left);
+  EXPECT_EQ(engine_->inspect_image("golang:1")->id, before);
+  EXPECT_FALSE(engine_->inspect_image(built));
+}
+
+TEST_F(ReaperTest, TheLastOfSeveralJobsTakesAReferenceWithIt) {
+  const auto engine = engine_->address().text();
+  engine_->add_image("app:1");
+  ASSERT_TRUE(store_->record_image({.engine = engine, .owner = "a1", .reference = "app:1"}));
+  ASSERT_TRUE(store_->record_image({.engine = engine,
+                                    .owner = "a2",
+                                    .reference = "app:1",
+                                    .existed_before = true,
+                                    .previous_image_id = engine_->inspect_image("app:1")->id}));
+  EXPECT_TRUE(reap(watch_, "a1", {})->complete());
+  EXPECT_TRUE(engine_->inspect_image("app:1"));
+  EXPECT_TRUE(reap(watch_, "a2", {})->complete());
+  EXPECT_FALSE(engine_->inspect_image("app:1"));
+}
+
 TEST_F(ReaperTest, SharedImagesStay) {
   engine_->add_image("app:1");
   ASSERT_TRUE(store_->record_image({.engine = engine_->address().text(), .owner = "a1", .reference = "app:1"}));
