@@ -45,7 +45,8 @@ class TwoAgentsTest(ServerTest):
 
     def tearDown(self):
         for agent, job in zip((self.one, self.two), self.jobs):
-            self.gocd.complete(agent, job, self.profile_of_both, self.cluster)
+            if agent not in self.gocd.deleted:
+                self.gocd.complete(agent, job, self.profile_of_both, self.cluster)
         for agent in (self.one, self.two):
             self.until_gone(agent)
         self.assertEqual(harness.mounts_below(self.server.folder), [], "still staged")
@@ -134,6 +135,50 @@ END
         self.assertEqual(self.shell(self.two, "docker ps -aq; docker volume ls -q; docker network ls -q"), before)
         self.assertEqual(self.shell(self.one, "docker ps -aq; docker volume ls -q; docker network ls --filter name=net -q"), "")
 
+    def test_volumes_that_are_shared_outlive_their_agents(self):
+        job, profile = gocd.job(7, name="cache"), {**self.profile("sleep 3000"), "Volumes": "shared:e2e-cache-*"}
+        first = self.bring_up(job, profile)
+        try:
+            self.assertEqual(self.shell(first, "docker run --rm -v e2e-cache-m2:/c $B sh -c 'echo kept >/c/f'; "
+                                               "docker volume ls -q; docker volume rm e2e-cache-m2; "
+                                               "docker volume prune -f >/dev/null; docker volume ls -q --filter name=^e2e").count(
+                                                   "e2e-cache-m2\n"), 2)
+            self.gocd.complete(first, job, profile, self.cluster)
+            self.until_gone(first)
+            second = self.bring_up(gocd.job(8, name="cache2"), profile)
+            self.assertEqual(self.shell(second, "docker run --rm -v e2e-cache-m2:/c $B cat /c/f; docker volume ls -q").split(),
+                             ["kept", "e2e-cache-m2"])
+            self.assertEqual(self.shell(self.one, "docker volume ls -q; docker run --rm -v e2e-cache-m2:/c $B ls /c"), "",
+                             "an agent whose profile does not share it has one of its own")
+            self.gocd.end_agent(second)
+            self.until_gone(second)
+        finally:
+            for volume in docker("volume", "ls", "-q", "--filter", "label=ebbtide.shared-volume=" + self.server.id).split():
+                docker("volume", "rm", volume)
+
+    def test_images_of_the_host_are_not_replaced_and_those_of_jobs_go(self):
+        build = "printf 'FROM %s\\nRUN echo $RANDOM >/x\\n' $B | docker build -q -t "
+        out = self.shell(self.one, f"{build} $B - ; docker tag $A $B; {build} e2e-app:1 - >/dev/null; docker run --rm e2e-app:1 true && echo ran")
+        self.assertEqual(out.count("protected-image"), 2, out)
+        self.assertIn("ran", out)
+        self.assertIn("ran", self.shell(self.two, f"{build} e2e-app:1 - >/dev/null; docker run --rm e2e-app:1 true && echo ran"))
+        for agent, job in zip((self.one, self.two), self.jobs):
+            self.gocd.complete(agent, job, self.profile_of_both, self.cluster)
+            self.until_gone(agent)
+        self.assertEqual(docker("images", "-q", "e2e-app"), "")
+
+    def test_an_isolated_job_sees_its_own_images(self):
+        job, profile = gocd.job(9, name="alone"), {**self.profile("sleep 3000"), "Images": "isolated"}
+        agent = self.bring_up(job, profile)
+        out = self.shell(agent, "docker images -q | wc -l; docker inspect $B; docker history $B; docker run --pull never $B true; "
+                                "printf 'FROM %s\\nCMD echo mine\\n' $B | docker build -q -t e2e-own:1 - >/dev/null; "
+                                "docker run --rm e2e-own:1; docker images --format '{{.Repository}}'; docker save $B | wc -c")
+        self.assertEqual(out.splitlines()[0], "0")
+        self.assertEqual(out.lower().count("no such"), 4, out)
+        self.assertIn("mine\ne2e-own\n", out)
+        self.gocd.complete(agent, job, profile, self.cluster)
+        self.until_gone(agent)
+
 
 class Paths(TwoAgentsTest):
     def test_a_path_of_the_agent_is_that_path(self):
@@ -143,7 +188,7 @@ class Paths(TwoAgentsTest):
             docker run --rm -v /tmp/fs:/s $B cat /s/f
             docker run --rm -v /tmp/link:/s $B cat /s/f
             docker run --rm -v /work/src/f:/one $B cat /one
-            docker run --rm --mount type=bind,source=/work/src,target=/s,readonly $B sh -c 'cat /s/f; touch /s/x' 2>&1 | tail -2
+            docker run --rm --mount type=bind,source=/work/src,target=/s,readonly $B sh -c 'cat /s/f; touch /s/x 2>&1'
             docker run --rm -v /work/src:/s $B sh -c 'echo back >/s/b'; cat /work/src/b
             docker run --rm -v /work:/w -w /w/src $B ls
             docker run --rm -v /work/made/deep:/s $B sh -c 'echo new >/s/n'; cat /work/made/deep/n; stat -c %u /work/made
