@@ -31,13 +31,14 @@ inline constexpr std::array kClusterKeys = {
     ProfileKey{"pull_on_container_create"},
     ProfileKey{"docker_policy"},
     ProfileKey{"docker_policy_allow"},
+    ProfileKey{"docker_publish"},
 };
 
 inline constexpr std::array kAgentKeys = {
     ProfileKey{"Image", true}, ProfileKey{"Command"},       ProfileKey{"Environment"},   ProfileKey{"ReservedMemory"},
     ProfileKey{"MaxMemory"},   ProfileKey{"Cpus"},          ProfileKey{"Mounts"},        ProfileKey{"Networks"},
     ProfileKey{"Hosts"},       ProfileKey{"Privileged"},    ProfileKey{"DockerAccess"},  ProfileKey{"Images"},
-    ProfileKey{"Volumes"},     ProfileKey{"MaxBelongings"}, ProfileKey{"KeepOnFailure"},
+    ProfileKey{"Volumes"},     ProfileKey{"MaxBelongings"}, ProfileKey{"KeepOnFailure"}, ProfileKey{"MaxPids"},
 };
 
 }  // namespace ebbtide::plugin

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "docker/engine/address.h"
+#include "docker/engine/cgroup.h"
 #include "docker/engine/engine.h"
 #include "docker/gateway/policy.h"
 #include "docker/ledger/reaper.h"
@@ -50,6 +51,7 @@ struct AgentProfile {
   std::int64_t reserved_memory_bytes = 0;
   std::int64_t max_memory_bytes = 0;
   double cpus = 0;
+  std::uint32_t max_pids = 0;         // processes and threads of the agent and its belongings together; 0: no limit
   std::vector<Mount> mounts;          // without the docker socket
   bool mounts_docker_socket = false;  // Mounts named the host's socket: the gateway takes its place
   std::vector<std::string> networks;
@@ -59,6 +61,8 @@ struct AgentProfile {
   ImageMode images = ImageMode::kClean;
   std::uint32_t max_belongings = 0;
   std::chrono::minutes keep_on_failure{0};
+
+  OwnerLimits limits() const { return {.memory_bytes = max_memory_bytes, .cpus = cpus, .pids = max_pids}; }
 };
 
 // All that is wrong, each with its key and the remedy; or the profile.

@@ -130,6 +130,7 @@ Task<Exchange::Next> Exchange::serve() {
     const auto ending = Error::unavailable("this agent is ending: its gateway takes no new requests");
     co_return co_await answer_error(ending);
   }
+  if (const auto refusal = check_query(match_.route->action, target_.query)) co_return co_await refuse(*refusal);
   keep_known_keys(*match_.route, target_.query);
   co_return co_await dispatch();
 }
@@ -258,7 +259,7 @@ Task<Exchange::Next> Exchange::not_found(Kind kind, std::string_view reference) 
 
 Task<Exchange::Next> Exchange::forward(const http::SmallAnswer& from, std::string body) {
   status_ = from.head.status;
-  if (status_ >= 400) body = in_given_words(std::move(body));
+  if (status_ >= 400) body = explain_port_collision(context_.spec.policy, in_given_words(std::move(body)));
   http::ResponseHead head = from.head;
   const bool bodiless = !is_answer_with_body(head_.method, head.status);
   head.framing = bodiless ? http::Framing::kNone : http::Framing::kLength;
@@ -392,8 +393,8 @@ Task<Exchange::Next> Exchange::relay_error(Upstream upstream) {
 }
 
 Task<Exchange::Next> Exchange::relay_answer(Upstream upstream) {
-  const bool names_objects = upstream.head.status >= 400 && !given_words_.empty();
-  if (names_objects && is_answer_with_body(head_.method, upstream.head.status))
+  const bool has_words = !given_words_.empty() || match_.route->action == "start" || match_.route->action == "restart";
+  if (upstream.head.status >= 400 && has_words && is_answer_with_body(head_.method, upstream.head.status))
     co_return co_await relay_error(std::move(upstream));
   status_ = upstream.head.status;
   const Counting::Open open(context_.counting.streams);
@@ -551,6 +552,9 @@ Task<Exchange::Next> Exchange::relay_object() {
   co_return co_await relay(route.stream_body);
 }
 
-Task<Exchange::Next> Exchange::relay_image() { return relay(match_.route->stream_body); }
+Task<Exchange::Next> Exchange::relay_image() {
+  if (const auto refusal = check_registry_use()) co_return co_await refuse(*refusal);
+  co_return co_await relay(match_.route->stream_body);
+}
 
 }  // namespace ebbtide::gateway

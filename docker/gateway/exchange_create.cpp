@@ -58,6 +58,9 @@ Task<Exchange::Next> Exchange::create_container() {
   auto body = co_await read_model(ModelName::kContainerCreate);
   if (!body) co_return co_await answer_error(body.error());
   if (const auto refusal = check_container(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  if (const auto refusal = check_agent_namespaces(*body)) co_return co_await refuse(*refusal);
+  temper_container(context_.spec.policy, engine_defaults(), *body);
+  put_limits(context_.spec.limits, context_.spec.cgroup_parent, true, (*body)["HostConfig"]);
   if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());

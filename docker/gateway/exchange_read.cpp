@@ -132,6 +132,7 @@ Task<Exchange::Next> Exchange::inspect() {
   co_return co_await rewritten([this, kind](Json& body) {
     if (kind == Kind::kNetwork)
       keep_visible_endpoints(body, [this](Kind each, std::string_view id) { return is_visible(each, id); });
+    if (kind == Kind::kContainer) hide_cgroup_parent(body, context_.spec.cgroup_parent);
   });
 }
 
