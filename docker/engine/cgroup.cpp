@@ -159,13 +159,13 @@ std::string Cgroups::path_of(const std::string& owner) const {
   return driver_ == Driver::kCgroupfs ? parent_of(owner) : group() + "/" + parent_of(owner);
 }
 
-// Where groups are: one tree, or one for each controller, some of which are links to another.
+// Where groups are: one tree, or one for each controller, some of which are links to another. Engines also use the
+// tree "unified" beside those of v1, where it is.
 std::vector<std::string> Cgroups::hierarchies() const {
   if (version_ == 2) return {root_};
   std::set<std::string> trees;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(root_, failed)) {
-    if (entry.path().filename() == "unified") continue;
     const auto tree = fs::canonical(entry.path(), failed);
     if (!failed && fs::is_directory(tree, failed)) trees.insert(tree);
   }

@@ -47,7 +47,8 @@ class Limits(ServerTest):
             self.shell(f"docker run -d --name {name} $B sh -c '{HOLD}'")
 
         def one_is_short():
-            return any("dd if" not in self.shell(f"docker top {name}") for name in ("one", "two", "three"))
+            tops = [self.shell(f"docker top {name} -o pid,args") for name in ("one", "two", "three")]
+            return any("sleep 1000" in top and " dd if" not in top.replace("-c dd", "") for top in tops)
         until("the kernel to take the memory back from one", one_is_short)
         self.assertEqual(docker("inspect", "--format", "{{.State.Running}}", self.agent), "true")
 
@@ -56,11 +57,11 @@ class Limits(ServerTest):
         self.assertEqual(self.shell("docker run --rm $B echo lives").strip(), "lives")
 
     def test_more_cpus_than_the_agent_has_are_cut(self):
-        shown = self.shell("docker run --name c --cpus 2 $B true; docker inspect --format '{{.HostConfig.NanoCpus}}' c")
+        shown = self.shell("docker run --name cut --cpus 2 $B true; docker inspect --format '{{.HostConfig.NanoCpus}}' cut")
         self.assertEqual(shown.strip(), "500000000")
 
     def test_jobs_do_not_see_the_control_group(self):
-        shown = self.shell("docker run --name c $B true; docker inspect --format '<{{.HostConfig.CgroupParent}}>' c")
+        shown = self.shell("docker run --name cut $B true; docker inspect --format '<{{.HostConfig.CgroupParent}}>' cut")
         self.assertEqual(shown.strip(), "<>")
         self.assertIn(self.agent.replace("-", ""), self.parent().replace("\\x2d", "").replace("-", ""))
 
