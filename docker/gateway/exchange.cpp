@@ -247,7 +247,7 @@ Task<Exchange::Next> Exchange::refuse(const Refusal& refusal) {
 
 Task<Exchange::Next> Exchange::refuse_endpoint() {
   // `docker inspect` of a name that is nothing else asks for a plugin last, and wants to hear that there is none.
-  if (head_.method == "GET" && target_.path.starts_with("/plugins/"))
+  if (head_.method == "GET" && target_.path.starts_with("/plugins/") && target_.path.ends_with("/json"))
     return answer_error(Error::not_found("plugin \"" + split(target_.path, '/')[2] + "\" not found"));
   return refuse({"endpoint", std::string(match_.route->refusal)});
 }
