@@ -40,8 +40,11 @@ Result<Wishes> read_wishes(const Settings& settings) {
   if (!named)
     return fail(wrong(settings, "owner", "must be a name of letters, digits, '.', '_' and '-', as --owner job-17"));
   const auto level = gateway::policy_level(settings.text("policy"));
-  if (!level) return fail(wrong(settings, "policy", "must be ci or trusted"));
+  if (!level) return fail(wrong(settings, "policy", "must be strict, ci or trusted"));
   wishes.spec.policy.level = *level;
+  const auto publish = gateway::publish_named(settings.text("publish"));
+  if (!publish) return fail(wrong(settings, "publish", "must be ephemeral, loopback or any"));
+  wishes.spec.policy.publish = *publish;
   for (const auto mode : {ImageMode::kShared, ImageMode::kClean, ImageMode::kIsolated})
     if (settings.text("images") == to_string(mode)) {
       wishes.spec.images = mode;
@@ -93,6 +96,9 @@ int run_gateway(const Settings& settings) {
     std::error_code ignored;  // somebody else removed the link
     std::filesystem::remove(wishes->socket, ignored);
     if (settings.flag("reap_on_exit")) exit_code = reap_owner(watch, *wishes);
+    // One in which nothing runs is of no further use; with the owner's containers it stays.
+    if (const auto groups = watch.cgroups())
+      if (const auto removed = groups->remove(wishes->spec.owner); !removed) log_info(removed.error().message);
   }
   watch.stop();
   return exit_code;

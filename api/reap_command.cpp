@@ -26,6 +26,18 @@ void show(const std::string& owner, const std::vector<Belonging>& belongings) {
                 belonging.name.c_str(), belonging.id.substr(0, 19).c_str());
 }
 
+// Of belongings, and of control groups in which nothing may be left.
+std::vector<std::string> all_owners(const EngineWatch& watch) {
+  auto owners = watch.ledger().owners();
+  const auto groups = watch.cgroups();
+  const auto of_groups = groups ? groups->owners() : std::vector<std::string>();
+  owners.insert(owners.end(), of_groups.begin(), of_groups.end());
+  std::ranges::sort(owners);
+  const auto repeated = std::ranges::unique(owners);
+  owners.erase(repeated.begin(), repeated.end());
+  return owners;
+}
+
 // False if something refuses to go.
 bool remove_all_of(EngineWatch& watch, const std::string& owner) {
   watch.ledger().close(owner);
@@ -54,11 +66,11 @@ int run_reap(const Settings& settings) {
   const bool serving = is_locked(settings.text("state_dir") + "/lock");
   bool all_gone = true;
   std::size_t found = 0;
-  for (const auto& owner : watch.ledger().owners()) {
+  for (const auto& owner : all_owners(watch)) {
     const auto belongings = watch.ledger().of(owner);
     const bool agents =
         std::ranges::any_of(belongings, [](const Belonging& each) { return each.role == Role::kAgent; });
-    if (is_alive(settings, owner, belongings) || (serving && agents)) continue;
+    if (is_alive(settings, owner, belongings) || (serving && (agents || belongings.empty()))) continue;
     ++found;
     show(owner, belongings);
     if (!settings.flag("dry_run")) all_gone = remove_all_of(watch, owner) && all_gone;

@@ -67,17 +67,20 @@ json environment_of(const Agent& agent, const ClusterProfile& cluster, const Age
 json write_policy(const gateway::Policy& policy) {
   return {{"level", gateway::to_string(policy.level)}, {"privileged", policy.privileged},
           {"host_network", policy.host_network},       {"host_paths", policy.host_paths},
-          {"capabilities", policy.capabilities},       {"devices", policy.devices}};
+          {"capabilities", policy.capabilities},       {"devices", policy.devices},
+          {"registries", policy.registries},           {"publish", gateway::to_string(policy.publish)}};
 }
 
 gateway::Policy read_policy(const json& policy) {
   using List = std::vector<std::string>;
   return {.level = gateway::policy_level(policy.value("level", "")).value_or(gateway::PolicyLevel::kCi),
+          .publish = gateway::publish_named(policy.value("publish", "")).value_or(gateway::Publish::kEphemeral),
           .privileged = policy.value("privileged", false),
           .host_network = policy.value("host_network", false),
           .host_paths = policy.value("host_paths", List()),
           .capabilities = policy.value("capabilities", List()),
-          .devices = policy.value("devices", List())};
+          .devices = policy.value("devices", List()),
+          .registries = policy.value("registries", List())};
 }
 
 json labels_of(const Agent& agent, const ClusterProfile& cluster, const AgentProfile& profile, const AgentPlan& plan) {
@@ -94,6 +97,9 @@ json labels_of(const Agent& agent, const ClusterProfile& cluster, const AgentPro
       {"max_belongings", profile.max_belongings},
       {"keep_minutes", profile.keep_on_failure.count()},
       {"stop_seconds", profile.options.stop_seconds},
+      {"max_memory", profile.max_memory_bytes},
+      {"cpus", profile.cpus},
+      {"max_pids", profile.max_pids},
       {"environment",
        agent.environment}}.dump(-1, ' ', false, json::error_handler_t::replace);
   return labels;
@@ -116,6 +122,8 @@ json host_config(const AgentProfile& profile, const AgentPlan& plan) {
   if (profile.max_memory_bytes > 0) host["Memory"] = profile.max_memory_bytes;
   if (profile.reserved_memory_bytes > 0) host["MemoryReservation"] = profile.reserved_memory_bytes;
   if (profile.cpus > 0) host["NanoCpus"] = static_cast<std::int64_t>(profile.cpus * 1e9);
+  if (profile.max_pids > 0) host["PidsLimit"] = profile.max_pids;
+  if (!plan.cgroup_parent.empty()) host["CgroupParent"] = plan.cgroup_parent;
   if (!profile.extra_hosts.empty()) host["ExtraHosts"] = profile.extra_hosts;
   if (!profile.networks.empty()) host["NetworkMode"] = profile.networks.front();
   if (plan.group) host["GroupAdd"] = {std::to_string(*plan.group)};
@@ -171,6 +179,9 @@ bool sounds_secret(const std::string& key) {
 AgentRecord record_of(const ContainerSummary& container, JobIdentifier job, const json& cluster, const json& profile) {
   AgentRecord record;
   record.profile = {.image = profile.value("image", container.image),
+                    .max_memory_bytes = profile.value("max_memory", std::int64_t{0}),
+                    .cpus = profile.value("cpus", 0.0),
+                    .max_pids = profile.value("max_pids", 0U),
                     .access = access_named(profile.value("access", "")),
                     .images = images_named(profile.value("images", "")),
                     .max_belongings = profile.value("max_belongings", 0U),

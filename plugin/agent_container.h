@@ -29,6 +29,7 @@ struct AgentPlan {
   std::vector<AgentVolume> volumes;
   std::string host_socket;        // for DockerAccess host
   std::optional<unsigned> group;  // of that socket
+  std::string cgroup_parent;      // empty: the engine's own
 };
 
 // A volume of its own for each place that the image declares as VOLUME, so that even these are tracked and the job's

@@ -233,11 +233,12 @@ void Creator::build(const std::string& id) {
 
 Result<void> Creator::make(Cluster& cluster, const AgentEntry& entry) {
   const auto& id = entry.agent.id;
-  const auto planned = plan(cluster, entry);
+  auto planned = plan(cluster, entry);
   if (!planned) return fail(planned.error());
   if (entry.agent.access == DockerAccess::kTracked)
     if (const auto opened = open_gateway(cluster, entry); !opened)
       return fail(opened.error().within("open the gateway"));
+  planned->cgroup_parent = cluster.gateways().cgroup_parent(id);
   if (entry.agent.access == DockerAccess::kTracked && entry.profile.mounts_docker_socket)
     core_.say(entry.agent, "Mounts names the Docker socket of the host; the agent gets its gateway in that place");
   for (const auto& volume : planned->volumes)
@@ -290,6 +291,8 @@ Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
        .shared_volumes = {.patterns = entry.profile.shared_volumes,
                           .scope = name_scope(core_.settings.server_id, "shared volumes of " + agent.gocd)},
        .max_belongings = entry.profile.max_belongings,
+       .limits = entry.profile.limits(),
+       .cgroup_parent = {},
        .extra_labels = {{label::kGocd, agent.gocd}}});
 }
 

@@ -37,6 +37,7 @@ inline constexpr std::array kClusterKeys = {
     ProfileKey{"pull_on_container_create", Input::kFlag, "false"},
     ProfileKey{"docker_policy", Input::kChoice, "ci"},
     ProfileKey{"docker_policy_allow", Input::kLines, "device /dev/kvm\nhost-path /etc/localtime"},
+    ProfileKey{"docker_publish", Input::kChoice, "ephemeral"},
 };
 
 inline constexpr std::array kAgentKeys = {
@@ -53,6 +54,7 @@ inline constexpr std::array kAgentKeys = {
     ProfileKey{"DockerAccess", Input::kChoice, "tracked"},
     ProfileKey{"Images", Input::kChoice, "clean"},
     ProfileKey{"Volumes", Input::kLines, "shared:m2-*"},
+    ProfileKey{"MaxPids", Input::kText, "4000"},
     ProfileKey{"MaxBelongings", Input::kText, "50"},
     ProfileKey{"KeepOnFailure", Input::kText, "30"},
     ProfileKey{"PullPolicy", Input::kChoice, "if-not-present"},

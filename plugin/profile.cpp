@@ -69,12 +69,25 @@ void read_registry(ProfileReader& reader, ClusterProfile& cluster) {
   if (cluster.registry.password.empty()) reader.wrong("private_registry_password", "must not be blank");
 }
 
+// HOST or HOST:PORT, nothing after it.
+bool is_registry(const std::string& text) { return !text.empty() && text.find_first_of("/@ ") == std::string::npos; }
+
+void read_publish(ProfileReader& reader, gateway::Policy& policy) {
+  const auto publish = reader.text("docker_publish");
+  if (publish.empty()) return;
+  if (const auto known = gateway::publish_named(publish))
+    policy.publish = *known;
+  else
+    reader.wrong("docker_publish", "must be ephemeral, loopback or any");
+}
+
 void read_policy(ProfileReader& reader, gateway::Policy& policy) {
+  read_publish(reader, policy);
   if (const auto level = reader.text("docker_policy"); !level.empty()) {
     if (const auto known = gateway::policy_level(level))
       policy.level = *known;
     else
-      reader.wrong("docker_policy", "must be ci or trusted");
+      reader.wrong("docker_policy", "must be strict, ci or trusted");
   }
   for (const auto& line : reader.lines("docker_policy_allow")) {
     const auto blank = line.find(' ');
@@ -88,12 +101,14 @@ void read_policy(ProfileReader& reader, gateway::Policy& policy) {
       policy.host_paths.push_back(value);
     else if (what == "device" && value.starts_with("/dev/"))
       policy.devices.push_back(value);
+    else if (what == "registry" && is_registry(value))
+      policy.registries.push_back(value);
     else if (what == "capability" && !value.empty())
       policy.capabilities.push_back(value.starts_with("CAP_") ? value.substr(4) : value);
     else
       reader.wrong("docker_policy_allow",
                    "each line must be one of: privileged, host-network, host-path /path, device /dev/name, "
-                   "capability NAME; this one is not: " +
+                   "capability NAME, registry HOST[:PORT]; this one is not: " +
                        line);
   }
 }
@@ -137,6 +152,7 @@ void read_limits(ProfileReader& reader, AgentProfile& profile) {
     reader.wrong("MaxMemory", "must be 4M or more");
   if (profile.max_memory_bytes > 0 && profile.max_memory_bytes < profile.reserved_memory_bytes)
     reader.wrong("MaxMemory", "must not be less than ReservedMemory");
+  profile.max_pids = reader.number("MaxPids", 0, 4'194'304, 0);
   const auto cpus = reader.text("Cpus");
   if (cpus.empty()) return;
   const auto number = parse_decimal(cpus);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "docker/engine/address.h"
+#include "docker/engine/cgroup.h"
 #include "docker/engine/engine.h"
 #include "docker/gateway/policy.h"
 #include "docker/ledger/reaper.h"
@@ -52,6 +53,7 @@ struct AgentProfile {
   std::int64_t reserved_memory_bytes = 0;
   std::int64_t max_memory_bytes = 0;
   double cpus = 0;
+  std::uint32_t max_pids = 0;         // processes and threads of the agent and its belongings together; 0: no limit
   std::vector<Mount> mounts;          // without the docker socket
   bool mounts_docker_socket = false;  // Mounts named the host's socket: the gateway takes its place
   std::vector<std::string> networks;
@@ -64,6 +66,8 @@ struct AgentProfile {
   std::chrono::minutes keep_on_failure{0};
   PullPolicy pull = PullPolicy::kAsCluster;
   ContainerOptions options;
+
+  OwnerLimits limits() const { return {.memory_bytes = max_memory_bytes, .cpus = cpus, .pids = max_pids}; }
 };
 
 tl::expected<ClusterProfile, ProfileErrors> read_cluster_profile(const Properties& properties);

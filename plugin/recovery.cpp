@@ -119,6 +119,10 @@ void Recovery::remove_leftovers(Cluster& cluster) {
   auto owners = cluster.watch().ledger().owners();
   if (const auto of_images = core_.store->image_owners(cluster.engine().address().text()))
     owners.insert(owners.end(), of_images->begin(), of_images->end());
+  if (const auto groups = cluster.watch().cgroups()) {
+    const auto of_groups = groups->owners();
+    owners.insert(owners.end(), of_groups.begin(), of_groups.end());
+  }
   std::ranges::sort(owners);
   const auto repeated = std::ranges::unique(owners);
   owners.erase(repeated.begin(), repeated.end());

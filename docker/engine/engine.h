@@ -40,6 +40,7 @@ struct EngineInfo {
   std::string storage_driver;
   std::string cgroup_driver;   // "cgroupfs" or "systemd"
   std::string cgroup_version;  // "1" or "2"
+  std::string log_driver;      // of containers that name none
   std::int64_t cpus = 0;
   std::int64_t memory_bytes = 0;
 };

@@ -103,6 +103,7 @@ EngineInfo read_info(const json& info, const json& version) {
           .storage_driver = text(info, "Driver"),
           .cgroup_driver = text(info, "CgroupDriver"),
           .cgroup_version = text(info, "CgroupVersion"),
+          .log_driver = text(info, "LoggingDriver"),
           .cpus = number(info, "NCPU"),
           .memory_bytes = number(info, "MemTotal")};
 }

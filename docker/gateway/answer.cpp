@@ -127,6 +127,12 @@ std::string stream_text(std::string_view line) { return text(Json(Json::parse(li
 
 }  // namespace
 
+void hide_cgroup_parent(Json& container, std::string_view ours) {
+  if (ours.empty() || !container.is_object() || !container.contains("HostConfig")) return;
+  auto& host = container["HostConfig"];
+  if (host.is_object() && host.contains("CgroupParent") && host["CgroupParent"] == ours) host["CgroupParent"] = "";
+}
+
 void hide_labels(Json& answer) {
   if (answer.is_array()) {
     for (auto& element : answer) hide_labels(element);

@@ -20,6 +20,8 @@ using IsVisible = std::function<bool(Kind kind, std::string_view id)>;
 // Takes reserved labels out of every Labels member in the answer, at any depth (inspect, lists, df, Config.Labels), and
 // out of the LABEL lines of GET /images/{name}/history.
 void hide_labels(Json& answer);
+// From an inspected container, if it is this one.
+void hide_cgroup_parent(Json& container, std::string_view ours);
 
 // GET /images/{name}/history: without the layers, all empty, that only set our label.
 void hide_label_layers(Json& history);

@@ -134,6 +134,7 @@ Task<Exchange::Next> Exchange::serve() {
     const auto ending = Error::unavailable("this agent is ending: its gateway takes no new requests");
     co_return co_await answer_error(ending);
   }
+  if (const auto refusal = check_query(match_.route->action, target_.query)) co_return co_await refuse(*refusal);
   keep_known_keys(*match_.route, target_.query);
   co_return co_await dispatch();
 }
@@ -256,7 +257,7 @@ Task<Exchange::Next> Exchange::refuse(const Refusal& refusal) {
 
 Task<Exchange::Next> Exchange::refuse_endpoint() {
   // `docker inspect` of a name that is nothing else asks for a plugin last, and wants to hear that there is none.
-  if (head_.method == "GET" && target_.path.starts_with("/plugins/"))
+  if (head_.method == "GET" && target_.path.starts_with("/plugins/") && target_.path.ends_with("/json"))
     return answer_error(Error::not_found("plugin \"" + split(target_.path, '/')[2] + "\" not found"));
   return refuse({"endpoint", std::string(match_.route->refusal)});
 }
@@ -268,7 +269,8 @@ Task<Exchange::Next> Exchange::not_found(Kind kind, std::string_view reference) 
 
 Task<Exchange::Next> Exchange::forward(const http::SmallAnswer& from, std::string body) {
   status_ = from.head.status;
-  body = status_ >= 400 ? in_given_words(std::move(body)) : context_.scope.in_job_words(std::move(body));
+  body = status_ >= 400 ? explain_port_collision(context_.spec.policy, in_given_words(std::move(body)))
+                        : context_.scope.in_job_words(std::move(body));
   http::ResponseHead head = from.head;
   const bool bodiless = !is_answer_with_body(head_.method, head.status);
   head.framing = bodiless ? http::Framing::kNone : http::Framing::kLength;
@@ -595,6 +597,7 @@ std::optional<std::string> Exchange::name_of(Kind kind, std::string_view id) con
 }
 
 Task<Exchange::Next> Exchange::relay_image() {
+  if (const auto refusal = check_registry_use()) co_return co_await refuse(*refusal);
   const auto action = match_.route->action;
   auto names = target_.query.get_all("names");
   if (!match_.object.empty()) names.push_back(match_.object);

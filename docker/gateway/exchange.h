@@ -1,6 +1,7 @@
 // Exchange: one request of a job's client, from its parsed head to the answer. A linear coroutine on the gateway's
 // loop; lives no longer than its request. The handlers are in exchange_*.cpp by theme:
 //   exchange.cpp         the flow, answers, the way to the engine and back
+//   exchange_policy.cpp  what policy needs to know of the engine and the ledger
 //   exchange_audit.cpp   the record of the request
 //   exchange_stream.cpp  what becomes a tunnel: attach, exec
 //   exchange_create.cpp  containers, networks, volumes, execs come into being
@@ -24,6 +25,7 @@
 #include "docker/gateway/paths.h"
 #include "docker/gateway/route.h"
 #include "docker/gateway/stamp.h"
+#include "docker/gateway/temper.h"
 
 namespace ebbtide::gateway {
 
@@ -69,6 +71,11 @@ class Exchange {
   void note_object(std::string_view kind, std::string_view id, std::string_view name);
   void note_fault(const Error& error);
   void audit(AuditRecord record);
+
+  // --- policy (exchange_policy.cpp) ---
+  EngineDefaults engine_defaults() const;
+  std::optional<Refusal> check_agent_namespaces(const Json& body) const;
+  std::optional<Refusal> check_registry_use() const;
 
   // --- answers of our own ---
   Task<Next> answer(int status, std::string body, std::string_view content_type = "application/json");
@@ -139,6 +146,7 @@ class Exchange {
   Task<Next> exec_inspect();
 
   Task<Next> create_container();
+  Task<Result<std::optional<Refusal>>> admit_container(Json& body);
   Task<Result<void>> prepare_container(Json& body, const std::string& name);
   // Bind sources that mean paths of the job's own container, put where the engine finds them.
   Task<Result<void>> place_paths(Json& body, Policy& policy);

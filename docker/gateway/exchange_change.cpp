@@ -18,9 +18,11 @@ Task<Exchange::Next> Exchange::update_container() {
   const auto container = co_await resolve(Kind::kContainer, match_.object);
   if (!container) co_return co_await answer_error(container.error());
   if (is_own_agent(*container)) co_return co_await refuse({"own-agent", "an agent can't change its own limits"});
-  const auto body = co_await read_model(ModelName::kContainerUpdate);
+  auto body = co_await read_model(ModelName::kContainerUpdate);
   if (!body) co_return co_await answer_error(body.error());
   if (const auto refusal = check_update(context_.spec.policy, *body)) co_return co_await refuse(*refusal);
+  temper_update(context_.spec.policy, *body);
+  put_limits(context_.spec.limits, context_.spec.cgroup_parent, false, *body);
   target_.path = "/containers/" + container->id + "/update";
   const auto answer = co_await call("POST", body->dump());
   if (!answer) co_return co_await answer_error(answer.error());

@@ -54,22 +54,32 @@ Task<Exchange::Next> Exchange::claimed(const http::SmallAnswer& made, Belonging 
   return forward(made);
 }
 
+// What the policy says of the body, which then has what it lacked: placed paths, limits. Placing paths leaves traces, so
+// all else is looked at before.
+Task<Result<std::optional<Refusal>>> Exchange::admit_container(Json& body) {
+  auto policy = context_.spec.policy;
+  for (const auto& source : paths_to_place(body)) policy.host_paths.push_back(source.path);
+  if (auto refusal = check_container(policy, body)) co_return refusal;
+  if (auto refusal = check_agent_namespaces(body)) co_return refusal;
+  if (auto refusal = check_count()) co_return refusal;
+  policy = context_.spec.policy;
+  const auto placed = co_await place_paths(body, policy);
+  if (!placed && placed.error().kind == ErrorKind::kDenied) co_return Refusal{"host-path", placed.error().message};
+  if (!placed) co_return fail(placed.error());
+  if (auto refusal = check_container(policy, body)) co_return refusal;
+  temper_container(context_.spec.policy, engine_defaults(), body);
+  put_limits(context_.spec.limits, context_.spec.cgroup_parent, true, body["HostConfig"]);
+  co_return std::nullopt;
+}
+
 Task<Exchange::Next> Exchange::create_container() {
   auto body = co_await read_model(ModelName::kContainerCreate);
   if (!body) co_return co_await answer_error(body.error());
-  // What can be placed is looked at last, since placing it leaves traces.
-  auto policy = context_.spec.policy;
-  for (const auto& source : paths_to_place(*body)) policy.host_paths.push_back(source.path);
-  if (const auto refusal = check_container(policy, *body)) co_return co_await refuse(*refusal);
-  if (const auto refusal = check_count()) co_return co_await refuse(*refusal);
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());
-  policy = context_.spec.policy;
-  const auto placed = co_await place_paths(*body, policy);
-  if (!placed && placed.error().kind == ErrorKind::kDenied)
-    co_return co_await refuse({"host-path", placed.error().message});
-  if (!placed) co_return co_await answer_error(placed.error());
-  if (const auto refusal = check_container(policy, *body)) co_return co_await refuse(*refusal);
+  const auto refusal = co_await admit_container(*body);
+  if (!refusal) co_return co_await answer_error(refusal.error());
+  if (*refusal) co_return co_await refuse(**refusal);
   const auto image = text_member(*body, "Image");
   if (!co_await sees_image(image)) co_return co_await not_found(Kind::kImage, image);
   // Always named: the check among the labels is over the name.

@@ -151,6 +151,7 @@ Task<Exchange::Next> Exchange::build() {
   if (const auto stamped = stamp_build(target_.query, image_owner()); !stamped)
     co_return co_await answer_error(stamped.error());
   if (context_.spec.images == ImageMode::kIsolated) target_.query.set("nocache", "1");
+  put_build_limits(context_.spec.limits, context_.spec.cgroup_parent, target_.query);
   for (const auto& tag : target_.query.get_all("t")) {
     const auto recorded = co_await record_reference(tag, true);
     if (!recorded) co_return co_await answer_image_error(recorded.error());

@@ -199,6 +199,7 @@ Task<Exchange::Next> Exchange::inspect() {
       name_references(body, [this](Kind each, std::string_view id) { return name_of(each, id); });
     if (kind == Kind::kNetwork)
       keep_visible_endpoints(body, [this](Kind each, std::string_view id) { return is_visible(each, id); });
+    if (kind == Kind::kContainer) hide_cgroup_parent(body, context_.spec.cgroup_parent);
   });
 }
 

@@ -72,7 +72,9 @@ class GatewayHost::Impl {
     for (const auto& owner : owners) end_sessions(take(owner));
   }
 
-  Result<void> open(const GatewaySpec& spec) {
+  Result<void> open(const GatewaySpec& asked) {
+    auto spec = asked;
+    spec.cgroup_parent = make_group(spec);
     if (const auto known = find(spec.owner); known.listener) {
       known.loop->run([&] {
         known.listener->context().spec = spec;
@@ -121,6 +123,12 @@ class GatewayHost::Impl {
     return gateways_.contains(owner);
   }
 
+  std::string cgroup_parent(const std::string& owner) const {
+    const auto known = find(owner);
+    if (!known.listener) return {};
+    return known.loop->run([&] { return known.listener->context().spec.cgroup_parent; });
+  }
+
   GatewayCounters counters() const { return counting_.read(); }
 
  private:
@@ -131,6 +139,17 @@ class GatewayHost::Impl {
 
   Scope scope_of(const GatewaySpec& spec) const {
     return {name_scope(watch_.server_id(), spec.owner), spec.shared_volumes, spec.directory, spec.staging};
+  }
+
+  // Where there can be none, each container is held to the limits by itself.
+  std::string make_group(const GatewaySpec& spec) {
+    const auto groups = watch_.cgroups();
+    if (!groups) return {};
+    const auto made = groups->make(spec.owner, spec.limits);
+    if (made) return groups->parent_of(spec.owner);
+    log_warning("an agent's limits count for each container by itself: it has no control group",
+                {{"agent", spec.owner}, {"error", made.error().message}});
+    return {};
   }
 
   Gateway find(const std::string& owner) const {
@@ -169,6 +188,7 @@ Result<void> GatewayHost::open(const GatewaySpec& spec) { return impl_->open(spe
 void GatewayHost::refuse(const std::string& owner) { impl_->refuse(owner); }
 void GatewayHost::close(const std::string& owner, std::chrono::milliseconds limit) { impl_->close(owner, limit); }
 bool GatewayHost::is_open(const std::string& owner) const { return impl_->is_open(owner); }
+std::string GatewayHost::cgroup_parent(const std::string& owner) const { return impl_->cgroup_parent(owner); }
 GatewayCounters GatewayHost::counters() const { return impl_->counters(); }
 
 }  // namespace ebbtide::gateway

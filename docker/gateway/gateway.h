@@ -31,6 +31,8 @@ struct GatewaySpec {
   Policy policy;
   SharedVolumes shared_volumes;
   std::size_t max_belongings = 0;  // containers, networks and volumes together; 0: no limit
+  OwnerLimits limits;
+  std::string cgroup_parent;  // of all the owner's containers; set by open where the engine allows it, else empty
   // Labels that every container, network and volume of the owner bears besides the ledger's (ebbtide.gocd).
   Labels extra_labels;
 };
@@ -56,6 +58,8 @@ class GatewayHost {
   // directory.
   void close(const std::string& owner, std::chrono::milliseconds limit = std::chrono::seconds(10));
   bool is_open(const std::string& owner) const;
+  // What the owner's own container must have as HostConfig.CgroupParent; empty: nothing.
+  std::string cgroup_parent(const std::string& owner) const;
   GatewayCounters counters() const;
 
  private:

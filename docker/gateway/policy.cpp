@@ -1,7 +1,10 @@
 #include "docker/gateway/policy.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "docker/base/text.h"
 #include "docker/gateway/buildkit.h"
@@ -55,11 +58,13 @@ Verdict check_privileged(const Policy&, const Json& host) {
 }
 
 Verdict check_capabilities(const Policy& policy, const Json& host) {
+  // The last three are beyond the engine's default set.
+  const auto known = std::span(kCapabilities).first(policy.level == PolicyLevel::kStrict ? 14 : kCapabilities.size());
   for (const auto& element : member(host, "CapAdd")) {
     const auto name = capability_name(element.get<std::string>());
     const bool allowed =
-        among(kCapabilities, name) || std::any_of(policy.capabilities.begin(), policy.capabilities.end(),
-                                                  [&](const auto& more) { return capability_name(more) == name; });
+        among(known, name) || std::any_of(policy.capabilities.begin(), policy.capabilities.end(),
+                                          [&](const auto& more) { return capability_name(more) == name; });
     if (!allowed)
       return refuse("capability", "the capability " + name +
                                       " is not allowed: leave it out of --cap-add, or ask the operator to allow it for "
@@ -109,6 +114,10 @@ Verdict check_namespaces(const Policy& policy, const Json& host) {
       return refuse("host-namespace", std::string(name) + " " + mode +
                                           " is not allowed: a job's containers keep to namespaces of their own or of "
                                           "its other containers");
+    if (policy.level == PolicyLevel::kStrict && mode.starts_with("container:"))
+      return refuse("shared-namespace", std::string(name) + " " + mode +
+                                            " is not allowed by the policy strict: each container keeps to namespaces "
+                                            "of its own");
   }
   if (text(host, "NetworkMode") == "host" && !policy.host_network)
     return refuse("host-network",
@@ -215,6 +224,28 @@ Verdict check_resources(const Json& resources) {
   return std::nullopt;
 }
 
+bool is_loopback(std::string_view address) { return address.starts_with("127.") || address == "::1"; }
+
+// What is not refused here may still be published elsewhere than it asks for: temper.h.
+Verdict check_ports(const Policy& policy, const Json& host) {
+  if (policy.publish == Publish::kAny && policy.level != PolicyLevel::kStrict) return std::nullopt;
+  const bool all = given(host, "PublishAllPorts");
+  if (policy.level == PolicyLevel::kStrict && (all || given(host, "PortBindings")))
+    return refuse("publish",
+                  "published ports are not allowed by the policy strict: put the containers in one network and use "
+                  "their names (docker network create)");
+  if (policy.publish == Publish::kLoopback && all)
+    return refuse("publish", "ports are published on 127.0.0.1 only: name them (-p 80), in place of -P");
+  for (const auto& [port, bindings] : member(host, "PortBindings").items())
+    for (const auto& binding : bindings) {
+      const auto address = text(binding, "HostIp");
+      if (!is_loopback(address) && address != "" && address != "0.0.0.0" && address != "::")
+        return refuse("publish", "ports can't be published on the host's address " + address +
+                                     ": leave the address out (-p " + port + ")");
+    }
+  return std::nullopt;
+}
+
 Verdict check_runtime(const Policy&, const Json& host) {
   constexpr std::array<std::string_view, 4> kLogs = {"", "json-file", "local", "none"};
   if (auto refusal = check_resources(host)) return refusal;
@@ -227,6 +258,9 @@ Verdict check_runtime(const Policy&, const Json& host) {
   const auto log = text(member(host, "LogConfig"), "Type");
   if (!among(kLogs, log))
     return refuse("log-driver", "the log driver " + log + " is not allowed: use json-file, local or none");
+  for (const auto& [key, value] : member(host, "StorageOpt").items())
+    if (key != "size")
+      return refuse("storage-option", "the storage option " + key + " is not allowed: only size is. Leave it out");
   if (given(host, "Annotations"))
     return refuse("annotation", "annotations are not allowed, since runtimes act on them: leave out --annotation");
   return std::nullopt;
@@ -257,10 +291,20 @@ Verdict check_endpoints(const Policy& policy, const Json& body) {
 
 }  // namespace
 
-std::string_view to_string(PolicyLevel level) { return level == PolicyLevel::kCi ? "ci" : "trusted"; }
+std::string_view to_string(PolicyLevel level) {
+  switch (level) {
+    case PolicyLevel::kStrict:
+      return "strict";
+    case PolicyLevel::kCi:
+      return "ci";
+    case PolicyLevel::kTrusted:
+      return "trusted";
+  }
+  return "ci";
+}
 
 std::optional<PolicyLevel> policy_level(std::string_view text) {
-  for (const auto level : {PolicyLevel::kCi, PolicyLevel::kTrusted})
+  for (const auto level : {PolicyLevel::kStrict, PolicyLevel::kCi, PolicyLevel::kTrusted})
     if (to_string(level) == text) return level;
   return std::nullopt;
 }
@@ -282,7 +326,7 @@ std::optional<Refusal> check_container(const Policy& policy, const Json& body) {
     for (const auto check : {check_privileged, check_capabilities, check_security, check_devices})
       if (auto refusal = check(policy, host)) return refusal;
   }
-  for (const auto check : {check_namespaces, check_binds, check_mounts, check_sysctls, check_runtime})
+  for (const auto check : {check_namespaces, check_binds, check_mounts, check_sysctls, check_runtime, check_ports})
     if (auto refusal = check(policy, host)) return refusal;
   return check_endpoints(policy, body);
 }
@@ -300,6 +344,31 @@ std::optional<Refusal> check_exec(const Policy& policy, const Json& body) {
   return refuse("privileged", "privileged commands are not allowed: leave out --privileged of docker exec");
 }
 
+namespace {
+
+// The host gets a route to a network's addresses: others' could be drawn to the job's containers by it.
+Verdict check_subnet(const Policy& policy, const std::string& subnet) {
+  constexpr unsigned kWidest4 = 16;
+  constexpr unsigned kWidest6 = 48;
+  if (subnet.empty()) return std::nullopt;
+  const auto slash = subnet.find('/');
+  const auto length = slash == std::string::npos ? std::nullopt : parse_number(subnet.substr(slash + 1));
+  std::array<unsigned char, 16> address{};
+  const auto host = subnet.substr(0, slash);
+  const bool four = ::inet_pton(AF_INET, host.c_str(), address.data()) == 1;
+  const bool six = !four && ::inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
+  const auto [a, b] = std::pair(address[0], address[1]);
+  const bool own =
+      four ? a == 10 || (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) : six && (a & 0xfe) == 0xfc;
+  const bool narrow = length && *length >= (four ? kWidest4 : kWidest6);
+  if (policy.level != PolicyLevel::kStrict && own && narrow) return std::nullopt;
+  return refuse("subnet", "the subnet " + subnet +
+                              " is not allowed: leave it to the engine, or choose a private one (10.0.0.0/8, "
+                              "172.16.0.0/12, 192.168.0.0/16, fd00::/8) of /16 (IPv6: /48) or narrower");
+}
+
+}  // namespace
+
 std::optional<Refusal> check_network(const Policy& policy, const Json& body) {
   constexpr std::array<std::string_view, 5> kOptions = {
       "com.docker.network.driver.mtu", "com.docker.network.bridge.enable_icc",
@@ -313,6 +382,8 @@ std::optional<Refusal> check_network(const Policy& policy, const Json& body) {
     if (!among(kOptions, key))
       return refuse("network-option", "the network option " + key + " is not allowed: leave it out");
   }
+  for (const auto& range : member(member(body, "IPAM"), "Config"))
+    if (auto refusal = check_subnet(policy, text(range, "Subnet"))) return refusal;
   const auto ipam = text(member(body, "IPAM"), "Driver");
   if ((!ipam.empty() && ipam != "default") || given(member(body, "IPAM"), "Options"))
     return refuse("ipam", "only the default address management is allowed: leave out --ipam-driver and --ipam-opt");
@@ -363,7 +434,9 @@ std::optional<Refusal> check_build(const Policy& policy, const http::Query& quer
 
 std::optional<Refusal> check_pull(const Policy& policy, const http::Query& query) {
   const auto source = query.get("fromSrc").value_or("");
-  if (policy.level == PolicyLevel::kTrusted || source.empty() || source == "-") return std::nullopt;
+  if (policy.level == PolicyLevel::kTrusted) return std::nullopt;
+  if (source.empty()) return check_registry(policy, query.get("fromImage").value_or(""));
+  if (source == "-") return std::nullopt;
   return refuse("remote-import",
                 "the engine does not fetch archives for jobs: download the file and pipe it to docker import -");
 }

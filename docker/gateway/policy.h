@@ -14,14 +14,25 @@
 namespace ebbtide::gateway {
 
 enum class PolicyLevel {
+  kStrict,   // as kCi, and: nothing published, no capability beyond the engine's own, listed registries only
   kCi,       // the default: nothing that leads out to the host
   kTrusted,  // nothing is refused; ownership is still kept
 };
 std::string_view to_string(PolicyLevel level);
 std::optional<PolicyLevel> policy_level(std::string_view text);
 
+// Where a published port may be on the host.
+enum class Publish {
+  kEphemeral,  // the default: the engine chooses a free port, so that jobs don't collide
+  kLoopback,   // on 127.0.0.1, the port as asked
+  kAny,        // as asked
+};
+std::string_view to_string(Publish publish);
+std::optional<Publish> publish_named(std::string_view text);
+
 struct Policy {
   PolicyLevel level = PolicyLevel::kCi;
+  Publish publish = Publish::kEphemeral;
   // Single allowances over the level, as the cluster profile gives them.
   bool privileged = false;
   bool host_network = false;
@@ -30,6 +41,8 @@ struct Policy {
   std::vector<std::string> host_paths;
   std::vector<std::string> capabilities;  // beyond the default set, without CAP_
   std::vector<std::string> devices;       // host paths: /dev/kvm
+  // HOST[:PORT]; if there are any, or the level is kStrict, only from and to these.
+  std::vector<std::string> registries;
 };
 
 struct Refusal {
@@ -52,5 +65,12 @@ std::optional<Refusal> check_connect(const Policy& policy, const Json& body);
 std::optional<Refusal> check_volume(const Policy& policy, const Json& body);
 std::optional<Refusal> check_build(const Policy& policy, const http::Query& query);
 std::optional<Refusal> check_pull(const Policy& policy, const http::Query& query);
+// Of pulls, pushes, searches and whatever else makes the engine speak to a registry about reference.
+std::optional<Refusal> check_registry(const Policy& policy, std::string_view reference);
+// What the query of an endpoint asks for that is not carried: dropped silently it would do something else.
+std::optional<Refusal> check_query(std::string_view action, const http::Query& query);
+
+// "docker.io" for "app", "host:5000" for "host:5000/team/app:1".
+std::string registry_of(std::string_view reference);
 
 }  // namespace ebbtide::gateway

@@ -58,6 +58,7 @@ class EngineWatch::Impl {
   }
 
   Result<void> resync() {
+    if (!info()) refresh_info();
     const auto connection = state().connections;
     const auto mark = ledger_.mark();
     auto listing = list_belongings(*engine_, *store_, server_id_, mark);
@@ -83,6 +84,11 @@ class EngineWatch::Impl {
   std::optional<EngineInfo> info() const {
     const std::scoped_lock lock(mutex_);
     return info_;
+  }
+
+  std::shared_ptr<const Cgroups> cgroups() const {
+    const std::scoped_lock lock(mutex_);
+    return cgroups_;
   }
 
   const std::shared_ptr<Engine> engine_;
@@ -222,8 +228,14 @@ class EngineWatch::Impl {
   void refresh_info() {
     auto info = engine_->info();
     if (!info) return;  // the listing that follows says what is wrong
+    const bool first = !this->info();
+    auto groups = first ? Cgroups::find(engine_->address(), *info, server_id_) : fail(Error::cancelled(""));
+    if (first && !groups)
+      log_info("agents' limits count for each container by itself",
+               {{"engine", engine_->address().text()}, {"why", groups.error().message}});
     const std::scoped_lock lock(mutex_);
     info_ = std::move(*info);
+    if (groups) cgroups_ = std::make_shared<const Cgroups>(std::move(*groups));
   }
 
   std::vector<Belonging> living_agents() const {
@@ -260,6 +272,7 @@ class EngineWatch::Impl {
   std::condition_variable wake_;
   EngineState state_;
   std::optional<EngineInfo> info_;
+  std::shared_ptr<const Cgroups> cgroups_;
   bool listing_wanted_ = false;
   bool stopping_ = false;
 };
@@ -278,6 +291,7 @@ Store& EngineWatch::store() const { return *impl_->store_; }
 const std::string& EngineWatch::server_id() const { return impl_->server_id_; }
 EngineState EngineWatch::state() const { return impl_->state(); }
 std::optional<EngineInfo> EngineWatch::info() const { return impl_->info(); }
+std::shared_ptr<const Cgroups> EngineWatch::cgroups() const { return impl_->cgroups(); }
 Result<void> EngineWatch::resync() { return impl_->resync(); }
 
 bool EngineWatch::ready() const {

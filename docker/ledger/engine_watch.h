@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "docker/engine/cgroup.h"
 #include "docker/engine/engine.h"
 #include "docker/engine/event_feed.h"
 #include "docker/ledger/ledger.h"
@@ -63,6 +64,8 @@ class EngineWatch {
   bool ready() const;
   // What the engine said of itself last; nothing before it was reached.
   std::optional<EngineInfo> info() const;
+  // Where owners' control groups are made; nothing before the engine was reached, or where there can be none.
+  std::shared_ptr<const Cgroups> cgroups() const;
   // Lists now, on the calling thread, and mends the ledger.
   Result<void> resync();
 

@@ -35,8 +35,6 @@ class Reaping {
 
   Result<ReapReport> run() {
     const auto began = steady_clock::now();
-    // Containers that the classic builder runs for the owner bear no labels, but end with their build, which the
-    // closing of the gateway cancels: they need no step here.
     int empty = 0;
     int stalled = 0;
     while (empty < 2 && stalled < kMaxStalls && report_.passes < kMaxPasses && !stopped_()) {
@@ -44,12 +42,14 @@ class Reaping {
       auto found = list();
       if (!found) return fail(found.error());
       report_.left.clear();
+      if (report_.passes == 1) add_unlabelled(*found);
       empty = found->empty() ? empty + 1 : 0;
       if (found->empty() || pass(*found) > 0) continue;
       // All that is left refuses. Some of it may only be on its way out ("removal in progress").
       ++stalled;
       std::this_thread::sleep_for(kFirstPause * (1 << stalled));
     }
+    if (report_.left.empty() && !stopped_()) remove_group();
     if (report_.left.empty() && !stopped_()) forget();
     report_.duration = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - began);
     return report_;
@@ -67,6 +67,30 @@ class Reaping {
       if (!stays) found.push_back(std::move(belonging));
     }
     return found;
+  }
+
+  // Containers that the classic builder made bear no labels, but run in the owner's control group. Most have ended with
+  // their build, which the closing of the gateway cancels.
+  void add_unlabelled(std::vector<Belonging>& found) {
+    const auto groups = watch_.cgroups();
+    const auto containers = groups ? watch_.engine().list_containers({}) : fail(Error::cancelled(""));
+    if (!containers) return;
+    for (const auto& container : *containers) {
+      if (container.labels.contains(label::kServer)) continue;
+      const auto detail = watch_.engine().inspect_container(container.id);
+      if (!detail || detail->cgroup_parent != groups->parent_of(owner_)) continue;
+      found.push_back({.kind = Kind::kContainer,
+                       .id = container.id,
+                       .name = container.name,
+                       .real_name = container.name,
+                       .owner = owner_});
+    }
+  }
+
+  void remove_group() {
+    const auto groups = watch_.cgroups();
+    if (!groups) return;
+    if (const auto removed = groups->remove(owner_); !removed) report_.left.push_back(removed.error().message);
   }
 
   // In order of dependence; the number of removals.

@@ -15,12 +15,6 @@ const std::string kId(64, 'e');
 
 class GatewayAudit : public test::GatewayTest {
  protected:
-  // Of all requests so far: a record is made when its answer has been sent, so the gateway is closed first.
-  std::vector<AuditRecord> audit() {
-    host_->close("a1", std::chrono::milliseconds(0));
-    return watch_->store().audit_of("a1", 100).value();
-  }
-
   // Before an engine that makes and does what it is asked for.
   void SetUp() override {
     open([](test::Wire& wire, const auto& asked) {
@@ -36,7 +30,7 @@ class GatewayAudit : public test::GatewayTest {
 TEST_F(GatewayAudit, RecordsWhatWasMadeAndWhoAsked) {
   const std::string body = R"({"Image":"app:1","Env":["PASSWORD=hunter2"]})";
   ASSERT_THAT(post("/v1.41/containers/create?name=web", body), HasSubstr("201"));
-  const auto records = audit();
+  const auto records = audited();
   ASSERT_EQ(records.size(), 1U);
   const auto& record = records.front();
   EXPECT_EQ(record.method, "POST");
@@ -55,7 +49,7 @@ TEST_F(GatewayAudit, HoldsNoSecrets) {
   post("/v1.41/build?t=app:2&remote=http://hunter2&buildargs=%7B%22PASSWORD%22:%22hunter2%22%7D", "");
   ask("POST /v1.41/images/create?fromImage=app&tag=3 HTTP/1.1\r\nHost: d\r\nX-Registry-Auth: hunter2\r\n\r\n");
   ask("POST /v1.41/auth?a=hunter2 HTTP/1.1\r\nHost: d\r\nContent-Length: 7\r\n\r\nhunter2");
-  const auto records = audit();
+  const auto records = audited();
   ASSERT_EQ(records.size(), 4U);
   for (const auto& record : records) EXPECT_THAT(to_json(record), Not(HasSubstr("hunter2")));
   EXPECT_EQ(records[1].objects.at(0).name, "app:3");
@@ -69,7 +63,7 @@ TEST_F(GatewayAudit, RecordsRefusalsAndWhatIsNotTheOwners) {
   get("/v1.41/swarm");
   ask("GET http://other/containers/json HTTP/1.1\r\nHost: d\r\n\r\n");
   ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-  const auto records = audit();
+  const auto records = audited();
   ASSERT_EQ(records.size(), 5U);
   EXPECT_EQ(records[4].rule, "privileged");
   EXPECT_EQ(records[4].objects.at(0).name, "web");
@@ -83,7 +77,7 @@ TEST_F(GatewayAudit, RecordsRefusalsAndWhatIsNotTheOwners) {
 TEST_F(GatewayAudit, LeavesOutWhatOnlyLooks) {
   get("/v1.41/containers/json");
   get("/_ping");
-  EXPECT_TRUE(audit().empty());
+  EXPECT_TRUE(audited().empty());
 }
 
 TEST_F(GatewayAudit, NamesTheObjectOfEachRequestOnOneConnection) {
@@ -92,7 +86,7 @@ TEST_F(GatewayAudit, NamesTheObjectOfEachRequestOnOneConnection) {
     ASSERT_TRUE(wire.write(std::string("POST /v1.41/containers/db/") + action + " HTTP/1.1\r\nHost: d\r\n\r\n"));
     ASSERT_THAT(wire.read_message(), HasSubstr("200"));
   }
-  const auto records = audit();
+  const auto records = audited();
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(records[0].path, "/containers/db/start");
   for (const auto& record : records) {

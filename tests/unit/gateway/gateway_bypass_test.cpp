@@ -67,6 +67,11 @@ TEST_P(NeverReachesTheEngine, AndGetsNoGoodAnswer) {
   EXPECT_THAT(answer, StartsWith(GetParam().answer));
   EXPECT_THAT(answer, Not(StartsWith("HTTP/1.1 2")));
   EXPECT_THAT(heard(), IsEmpty());
+  if (answer.empty()) return;
+  const auto records = audited();
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records.front().status, std::stoi(answer.substr(9, 3)));
+  EXPECT_NE(records.front().rule, "");
 }
 
 const std::string kForm = "Content-Type: application/x-www-form-urlencoded\r\n";
@@ -102,6 +107,23 @@ INSTANTIATE_TEST_SUITE_P(
         Raw{"Swarm", request("POST /swarm/init", "Content-Length: 2\r\n", "{}"), "HTTP/1.1 403"},
         Raw{"Plugins", request("POST /plugins/pull?remote=x"), "HTTP/1.1 403"},
         Raw{"Checkpoints", request("POST /containers/db/checkpoints", "Content-Length: 2\r\n", "{}"), "HTTP/1.1 403"},
+        Raw{"CheckpointAtStart", request("POST /containers/db/start?checkpoint=c&checkpoint-dir=/etc"), "HTTP/1.1 403"},
+        Raw{"RemovalOfALink", request("DELETE /containers/db?link=1"), "HTTP/1.1 403"},
+        Raw{"ClusterVolumes", request("PUT /volumes/v", "Content-Length: 2\r\n", "{}"), "HTTP/1.1 403"},
+        Raw{"Debug", request("GET /debug/pprof/heap"), "HTTP/1.1 403"},
+        Raw{"OddVersion", request("GET /v1.041/containers/json"), "HTTP/1.1 4"},
+        Raw{"HostAsVolume",
+            request("POST /volumes/create", "Content-Length: 66\r\n",
+                    R"({"Name":"v","DriverOpts":{"type":"none","o":"bind","device":"/"}}  )"),
+            "HTTP/1.1 403"},
+        Raw{"NetworkOnTheHostsInterface",
+            request("POST /networks/create", "Content-Length: 60\r\n",
+                    R"({"Name":"n","Driver":"macvlan","Options":{"parent":"eth0"}} )"),
+            "HTTP/1.1 403"},
+        Raw{"RouteOfOthers",
+            request("POST /networks/create", "Content-Length: 60\r\n",
+                    R"({"Name":"n","IPAM":{"Config":[{"Subnet":"140.82.0.0/16"}]}} )"),
+            "HTTP/1.1 403"},
         Raw{"UnknownEndpoint", request("POST /v1.41/frobnicate"), "HTTP/1.1 404"},
         Raw{"RemoteContext", request("POST /build?remote=http://internal/x.tar"), "HTTP/1.1 403"},
         Raw{"RemoteContextForBuildKit", request("POST /build?version=2&remote=http://internal/x.tar"), "HTTP/1.1 403"},
@@ -125,6 +147,9 @@ TEST_P(ForeignObject, LooksLikeNone) {
   EXPECT_THAT(heard(),
               Each(AllOf(StartsWith("GET "), HasSubstr("/containers/"), HasSubstr(foreign_.substr(0, 12) + "/json"))));
   EXPECT_EQ(answer.find("\"Id\""), std::string::npos);
+  const auto records = audited();
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records.front().rule, "not-found");
 }
 
 INSTANTIATE_TEST_SUITE_P(Container, ForeignObject,
@@ -143,8 +168,35 @@ TEST_F(GatewayBypass, LinkPathsToForeignContainersAreUnknown) {
   EXPECT_THAT(heard(), IsEmpty());
 }
 
+// The engine takes a full id for a name before it takes it for a prefix, and a name may look like a full id.
+TEST_F(GatewayBypass, ANameThatIsAForeignIdMeansTheOwnContainer) {
+  const auto twin = add(foreign_, "a1");
+  ASSERT_TRUE(watch_->resync());
+  EXPECT_THAT(ask(request("POST /v1.41/containers/" + foreign_ + "/kill")), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(heard(), ElementsAre("POST /v1.41/containers/" + twin + "/kill"));
+}
+
+TEST_F(GatewayBypass, AStartTakesNoHostConfig) {
+  EXPECT_THAT(post("/v1.23/containers/db/start", R"({"Privileged":true,"Binds":["/:/h"]})"),
+              StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(heard(), ElementsAre("POST /v1.23/containers/" + own_ + "/start"));
+  EXPECT_EQ(body_, "");
+}
+
+TEST_F(GatewayBypass, TheAgentsProcessesAreNotShared) {
+  add("the-agent", "a1", Role::kAgent);
+  ASSERT_TRUE(watch_->resync());
+  for (const auto* mode : {"PidMode", "IpcMode"})
+    EXPECT_THAT(refused(std::string(R"({"Image":"a","HostConfig":{")") + mode + R"(":"container:the-agent"}})"),
+                HasSubstr("rule: own-agent"));
+}
+
 TEST_F(GatewayBypass, AGuessedExecIsUnknown) {
-  EXPECT_THAT(get("/v1.41/exec/" + std::string(64, 'a') + "/json"), StartsWith("HTTP/1.1 404"));
+  const std::string exec = "/v1.41/exec/" + std::string(64, 'a');
+  EXPECT_THAT(get(exec + "/json"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(post(exec + "/start", "{}"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(heard(), Each(StartsWith("GET ")));
+  for (const auto& record : audited()) EXPECT_EQ(record.rule, "not-found");
 }
 
 TEST_F(GatewayBypass, KeysCountHoweverTheyAreSpelt) {
@@ -188,6 +240,7 @@ TEST_F(GatewayBypass, TheWayToTheHostIsRefusedByEveryDoor) {
     const auto answer = refused(std::string(R"({"Image":"a","HostConfig":{)") + host + "}}");
     EXPECT_THAT(answer, HasSubstr("rule: ")) << host;
   }
+  for (const auto& record : audited()) EXPECT_NE(record.rule, "");
 }
 
 TEST_F(GatewayBypass, ForeignContainersCantBeEntered) {
@@ -254,6 +307,27 @@ TEST_F(GatewayBypass, TheAgentsOwnContainerIsNotTheJobsToEnd) {
                            "POST /v1.41/containers/the-agent/stop"})
     EXPECT_THAT(ask(request(line)), StartsWith("HTTP/1.1 403")) << line;
   EXPECT_THAT(heard(), IsEmpty());
+}
+
+TEST_F(GatewayBypass, WhatIsNotRefusedIsMadeHarmless) {
+  const auto body = created(
+      R"({"Image":"a","StopTimeout":-1,"HostConfig":{"Runtime":"runc","ContainerIDFile":"/etc/x","GroupAdd":["0"],
+          "PortBindings":{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"}]},"LogConfig":{"Type":"json-file"}}})");
+  EXPECT_EQ(body["StopTimeout"], 300);
+  EXPECT_FALSE(body["HostConfig"].contains("Runtime"));
+  EXPECT_FALSE(body["HostConfig"].contains("ContainerIDFile"));
+  EXPECT_EQ(body["HostConfig"]["PortBindings"]["80/tcp"][0]["HostPort"], "");
+  EXPECT_EQ(body["HostConfig"]["LogConfig"]["Config"]["max-size"], "100m");
+}
+
+TEST_F(GatewayBypass, RegistriesThatAreNotListedAreNotSpokenTo) {
+  ASSERT_TRUE(host_->open({.owner = "a1", .directory = folder_ / "a1", .policy = {.registries = {"r.example:5000"}}}));
+  for (const auto* line :
+       {"POST /v1.41/images/create?fromImage=app&tag=1", "POST /v1.41/images/evil.example/app/push?tag=1",
+        "GET /v1.41/distribution/evil.example/app/json", "GET /v1.41/images/search?term=evil.example/app"})
+    EXPECT_THAT(ask(request(line)), HasSubstr("rule: registry")) << line;
+  EXPECT_THAT(heard(), IsEmpty());
+  EXPECT_THAT(ask(request("POST /v1.41/images/r.example:5000/app/push?tag=1")), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(GatewayBypass, RefusalsAreCountedByRule) {

@@ -52,6 +52,13 @@ class GatewayTest : public testing::Test {
     return engine_->add_container(name, ownership_labels("s1", owner, role, Kind::kContainer, name, name), "running");
   }
 
+  // What the audit holds, the newest first: a record is made when its answer has been sent, so the gateway is closed
+  // before.
+  std::vector<AuditRecord> audited() {
+    host_->close("a1", std::chrono::milliseconds(0));
+    return watch_->store().audit_of("a1", 1000).value();
+  }
+
   Wire client() const { return Wire::connect(folder_ / "a1/docker.sock"); }
 
   // The whole answer to one request.

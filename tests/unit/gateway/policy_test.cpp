@@ -55,6 +55,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{R"({"OomKillDisable":true})", "oom-kill"}, Case{R"({"CpuRealtimeRuntime":1})", "realtime"},
                     Case{R"({"LogConfig":{"Type":"syslog"}})", "log-driver"},
                     Case{R"({"VolumeDriver":"rexray"})", "volume-driver"},
+                    Case{R"({"StorageOpt":{"dm.basesize":"1t"}})", "storage-option"},
+                    Case{R"({"PortBindings":{"80/tcp":[{"HostIp":"10.0.0.5","HostPort":"80"}]}})", "publish"},
                     Case{R"({"Annotations":{"run.oci.hooks":"x"}})", "annotation"}));
 
 class HostPath : public testing::TestWithParam<std::string_view> {};
@@ -100,6 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
                     R"({"Sysctls":{"net.core.somaxconn":"1","kernel.shmmax":"1","kernel.sem":"1 2 3 4"}})",
                     R"({"RestartPolicy":{"Name":"always"}})", R"({"PortBindings":{"80/tcp":[{"HostPort":"80"}]}})",
                     R"({"Runtime":"runc","OomScoreAdj":500,"LogConfig":{"Type":"json-file"}})",
+                    R"({"GroupAdd":["999"],"ShmSize":67108864,"StorageOpt":{"size":"1g"},"PublishAllPorts":true})",
                     R"({"Ulimits":[{"Name":"nofile","Hard":1,"Soft":1}],"Memory":1,"ExtraHosts":["a:host-gateway"]})"));
 
 TEST(Policy, RefusesSharedPropagation) {
@@ -140,6 +143,53 @@ TEST(Policy, LetsPrivilegedContainersHaveWhatTheyHaveAnyway) {
   EXPECT_EQ(rule_of(R"({"Privileged":true,"SecurityOpt":["seccomp=unconfined"],"CapAdd":["ALL"]})", policy), "");
   EXPECT_EQ(rule_of(R"({"Privileged":true,"PidMode":"host"})", policy), "host-namespace");
   EXPECT_EQ(rule_of(R"({"Privileged":true,"Binds":["/:/h"]})", policy), "host-path");
+}
+
+TEST(Policy, StrictRefusesMore) {
+  const Policy strict{.level = PolicyLevel::kStrict};
+  EXPECT_EQ(rule_of(R"({"CapAdd":["SYS_PTRACE"]})", strict), "capability");
+  EXPECT_EQ(rule_of(R"({"CapDrop":["ALL"],"CapAdd":["CHOWN"]})", strict), "");
+  EXPECT_EQ(rule_of(R"({"PidMode":"container:db"})", strict), "shared-namespace");
+  EXPECT_EQ(rule_of(R"({"IpcMode":"container:db"})", strict), "shared-namespace");
+  EXPECT_EQ(rule_of(R"({"PortBindings":{"80/tcp":[{"HostPort":""}]}})", strict), "publish");
+  EXPECT_EQ(rule_of(R"({"PublishAllPorts":true})", strict), "publish");
+  EXPECT_EQ(rule_of(R"({"Privileged":true})", strict), "privileged");
+  EXPECT_EQ(rule_of(R"({"NetworkMode":"container:db"})", strict), "");
+  EXPECT_EQ(check_network(strict, *decode(ModelName::kNetworkCreate,
+                                          R"({"Name":"a","IPAM":{"Config":[{"Subnet":"10.1.0.0/24"}]}})"))
+                ->rule,
+            "subnet");
+}
+
+TEST(Policy, PublishesWhereItMay) {
+  const auto* elsewhere = R"({"PortBindings":{"80/tcp":[{"HostIp":"10.0.0.5","HostPort":"80"}]}})";
+  EXPECT_EQ(rule_of(elsewhere, {.publish = Publish::kLoopback}), "publish");
+  EXPECT_EQ(rule_of(elsewhere, {.publish = Publish::kAny}), "");
+  EXPECT_EQ(rule_of(R"({"PublishAllPorts":true})", {.publish = Publish::kLoopback}), "publish");
+  for (const auto* own : {"", "0.0.0.0", "::", "127.0.0.1", "127.9.9.9", "::1"})
+    EXPECT_EQ(rule_of(Json({{"PortBindings", {{"80/tcp", {{{"HostIp", own}}}}}}}).dump()), "") << own;
+}
+
+TEST(Policy, KnowsTheRegistryOfAReference) {
+  for (const auto* hub : {"app", "app:1", "team/app", "docker.io/app", "index.docker.io/team/app:1"})
+    EXPECT_EQ(registry_of(hub), "docker.io") << hub;
+  EXPECT_EQ(registry_of("r.example:5000/team/app:1"), "r.example:5000");
+  EXPECT_EQ(registry_of("R.Example/app"), "r.example");
+  EXPECT_EQ(registry_of("localhost/app"), "localhost");
+  EXPECT_EQ(registry_of("host:5000/app@sha256:00"), "host:5000");
+}
+
+TEST(Policy, SpeaksToListedRegistriesOnly) {
+  const Policy listed{.registries = {"r.example:5000", "docker.io"}};
+  EXPECT_FALSE(check_registry({}, "evil.example/app"));
+  EXPECT_FALSE(check_registry(listed, "r.example:5000/app"));
+  EXPECT_FALSE(check_registry(listed, "app:1"));
+  EXPECT_EQ(check_registry(listed, "r.example/app")->rule, "registry");
+  EXPECT_EQ(check_registry({.level = PolicyLevel::kStrict}, "app")->rule, "registry");
+  EXPECT_FALSE(check_registry({.level = PolicyLevel::kTrusted, .registries = {"r.example"}}, "app"));
+  http::Query pull;
+  pull.add("fromImage", "evil.example/app");
+  EXPECT_EQ(check_pull(listed, pull)->rule, "registry");
 }
 
 std::string volume_rule(std::string_view options, std::string_view driver = "") {
@@ -187,6 +237,11 @@ TEST(Policy, AllowsBridgeNetworksWithHarmlessOptionsOnly) {
   EXPECT_EQ(network_rule(R"({"IPAM":{"Driver":"dhcp"}})"), "ipam");
   EXPECT_EQ(network_rule(R"({"ConfigFrom":{"Network":"other"}})"), "network-config");
   EXPECT_EQ(network_rule(R"({"ConfigOnly":true})"), "network-config");
+  for (const auto* subnet : {"10.20.0.0/16", "172.31.255.0/24", "192.168.7.0/24", "fd00:1::/64"})
+    EXPECT_EQ(network_rule(Json({{"IPAM", {{"Config", {{{"Subnet", subnet}}}}}}}).dump()), "") << subnet;
+  for (const auto* subnet : {"0.0.0.0/1", "10.0.0.0/8", "172.32.0.0/16", "169.254.169.254/32", "8.8.8.0/24",
+                             "127.0.0.0/16", "2001:db8::/64", "10.0.0.0", "x/24", "10.0.0.0/x"})
+    EXPECT_EQ(network_rule(Json({{"IPAM", {{"Config", {{{"Subnet", subnet}}}}}}}).dump()), "subnet") << subnet;
   EXPECT_EQ(network_rule(R"({"Ingress":true})"), "network-scope");
   EXPECT_EQ(network_rule(R"({"Scope":"swarm"})"), "network-scope");
 }
@@ -240,6 +295,7 @@ TEST(Policy, ChecksBuildsAndImports) {
 TEST(Policy, LevelsHaveNames) {
   EXPECT_EQ(policy_level("ci"), PolicyLevel::kCi);
   EXPECT_EQ(policy_level("trusted"), PolicyLevel::kTrusted);
+  EXPECT_EQ(policy_level("strict"), PolicyLevel::kStrict);
   EXPECT_FALSE(policy_level("open"));
 }
 

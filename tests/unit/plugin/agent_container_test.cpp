@@ -48,6 +48,29 @@ TEST_F(AgentContainer, RegistersAsGocdsImagesExpectIt) {
   EXPECT_THAT(env(), Not(Contains(StartsWith("GO_EA_AUTO_REGISTER_ENVIRONMENT"))));
 }
 
+TEST_F(AgentContainer, StandsInTheControlGroupOfItsGateway) {
+  EXPECT_FALSE(body().at("HostConfig").contains("CgroupParent"));
+  plan.cgroup_parent = "/ebbtide-server-1/ebbtide-1";
+  profile.max_pids = 300;
+  EXPECT_EQ(body().at("HostConfig").at("CgroupParent"), "/ebbtide-server-1/ebbtide-1");
+  EXPECT_EQ(body().at("HostConfig").at("PidsLimit"), 300);
+}
+
+TEST_F(AgentContainer, ItsLimitsAndPolicySurviveARestart) {
+  profile.max_memory_bytes = 64 << 20;
+  profile.cpus = 0.5;
+  profile.max_pids = 300;
+  cluster.policy = {
+      .level = gateway::PolicyLevel::kStrict, .publish = gateway::Publish::kLoopback, .registries = {"r.example:5000"}};
+  const ContainerSummary container{.name = "ebbtide-1", .labels = body().at("Labels").get<Labels>()};
+  const auto record = read_labels(container);
+  ASSERT_TRUE(record && record->policy);
+  EXPECT_EQ(record->profile.limits(), profile.limits());
+  EXPECT_EQ(record->policy->level, gateway::PolicyLevel::kStrict);
+  EXPECT_EQ(record->policy->publish, gateway::Publish::kLoopback);
+  EXPECT_THAT(record->policy->registries, ElementsAre("r.example:5000"));
+}
+
 TEST_F(AgentContainer, TheProfilesEnvironmentGoesOverTheClusters) {
   EXPECT_THAT(env(), Contains("A=profile"));
   EXPECT_THAT(env(), Not(Contains("A=cluster")));

@@ -89,7 +89,9 @@ TEST(ClusterProfile, EveryKeyIsRead) {
   properties["private_registry_password"] = "secret";
   properties["docker_policy"] = "trusted";
   properties["docker_policy_allow"] =
-      "privileged\r\nhost-network\nhost-path  /etc/localtime\ndevice /dev/kvm\ncapability CAP_SYS_PTRACE\n";
+      "privileged\r\nhost-network\nhost-path  /etc/localtime\ndevice /dev/kvm\ncapability CAP_SYS_PTRACE\n"
+      "registry registry.example.com:5000\n";
+  properties["docker_publish"] = "loopback";
   for (const auto& key : kClusterKeys) ASSERT_TRUE(properties.contains(std::string(key.name))) << key.name;
   const auto read = read_cluster_profile(properties);
   ASSERT_TRUE(read) << read.error().text();
@@ -105,6 +107,8 @@ TEST(ClusterProfile, EveryKeyIsRead) {
   EXPECT_THAT(read->policy.host_paths, ElementsAre("/etc/localtime"));
   EXPECT_THAT(read->policy.devices, ElementsAre("/dev/kvm"));
   EXPECT_THAT(read->policy.capabilities, ElementsAre("SYS_PTRACE"));
+  EXPECT_THAT(read->policy.registries, ElementsAre("registry.example.com:5000"));
+  EXPECT_EQ(read->policy.publish, gateway::Publish::kLoopback);
 }
 
 TEST(ClusterProfile, GocdMustBeReachableFromContainers) {
@@ -172,8 +176,15 @@ TEST(ClusterProfile, ARegistryNeedsItsServerAndItsOwnCredentialsOnlyIfCustom) {
   EXPECT_TRUE(read_cluster_profile(properties));
 }
 
+TEST(ClusterProfile, PortsArePublishedWhereItSays) {
+  EXPECT_EQ(read_cluster_profile(cluster_with("docker_publish", "any"))->policy.publish, gateway::Publish::kAny);
+  EXPECT_EQ(read_cluster_profile(cluster_with("docker_publish", ""))->policy.publish, gateway::Publish::kEphemeral);
+  EXPECT_THAT(cluster_fault("docker_publish", "host"), HasSubstr("must be ephemeral, loopback or any"));
+}
+
 TEST(ClusterProfile, AllowancesAreWords) {
-  for (const auto* line : {"everything", "privileged yes", "host-path etc", "device sda", "capability"})
+  for (const auto* line : {"everything", "privileged yes", "host-path etc", "device sda", "capability", "registry",
+                           "registry https://r.example.com", "registry r.example.com/team"})
     EXPECT_THAT(cluster_fault("docker_policy_allow", line), HasSubstr(line));
 }
 
@@ -207,7 +218,7 @@ TEST(AgentProfile, EveryKeyIsRead) {
       {"Hosts", "10.0.0.5 db"},    {"Privileged", "true"},
       {"DockerAccess", "Tracked"}, {"Images", "isolated"},
       {"Volumes", "scoped"},       {"MaxBelongings", "50"},
-      {"KeepOnFailure", "30"},
+      {"KeepOnFailure", "30"},     {"MaxPids", "500"},
   };
   // Those of container_options_test.cpp.
   for (const auto& key : kAgentKeys) properties.emplace(key.name, key.example);
@@ -218,6 +229,7 @@ TEST(AgentProfile, EveryKeyIsRead) {
   EXPECT_THAT(read->environment, ElementsAre(Pair("A", "b")));
   EXPECT_EQ(read->reserved_memory_bytes, 64LL << 20);
   EXPECT_EQ(read->max_memory_bytes, 3LL << 29);
+  EXPECT_EQ(read->max_pids, 500U);
   EXPECT_EQ(read->cpus, 0.5);
   ASSERT_EQ(read->mounts.size(), 1U);
   EXPECT_TRUE(read->mounts[0].read_only);
