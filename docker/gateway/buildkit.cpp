@@ -31,9 +31,9 @@ Result<BuildOutput> parse_output(const Json& given) {
   return output;
 }
 
-bool is_image(std::string_view type) { return type == "moby" || type == "image" || type == "docker"; }
-
 }  // namespace
+
+bool is_image(std::string_view type) { return type == "moby" || type == "image" || type == "docker"; }
 
 Result<std::vector<BuildOutput>> parse_build_outputs(std::string_view text) {
   std::vector<BuildOutput> outputs;
