@@ -10,6 +10,7 @@ namespace ebbtide::gateway {
 namespace {
 
 constexpr std::size_t kMaxMessage = 32 << 20;  // the engine itself takes 16 MiB
+constexpr std::size_t kMostHeld = 64 << 20;    // of all calls of a connection
 constexpr std::string_view kBuildId = "buildkit-controlapi-buildid";
 constexpr std::string_view kSessionPrefix = "x-docker-expose-session-";
 constexpr std::string_view kSessionId = "x-docker-expose-session-uuid";
@@ -60,11 +61,12 @@ bool changes(CallHandling handling) { return handling == CallHandling::kSolve ||
 
 }  // namespace
 
-BuildCall::BuildCall(Exchange& exchange, std::shared_ptr<grpc::Stream> client, grpc::Http2& engine)
+BuildCall::BuildCall(Exchange& exchange, std::shared_ptr<grpc::Stream> client, grpc::Http2& engine, std::size_t& held)
     : exchange_(exchange),
       context_(exchange.context_),
       client_(std::move(client)),
       engine_(engine),
+      held_(held),
       path_(grpc::value_of(client_->head(), ":path")),
       route_(find_call(path_)) {}
 
@@ -151,13 +153,27 @@ Task<void> BuildCall::pass() {
 }
 
 Task<void> BuildCall::empty(bool stream) {
-  const auto request = co_await grpc::read_all(*client_, kMaxMessage);
+  const auto request = co_await read();
   if (!request) co_return client_->reset();
   co_await grpc::answer(*client_, stream ? std::string() : grpc::frame(""));
 }
 
+Task<Result<std::string>> BuildCall::read() {
+  std::string all;
+  while (true) {
+    const auto bytes = co_await client_->read();
+    if (!bytes) co_return fail(bytes.error());
+    if (bytes->empty()) co_return all;
+    if (all.size() + bytes->size() > kMaxMessage || held_ + bytes->size() > kMostHeld)
+      co_return fail(Error::too_large("the call is too large, or too many are under way"));
+    held_ += bytes->size();
+    own_held_ += bytes->size();
+    all += *bytes;
+  }
+}
+
 Task<std::optional<CheckedMessage>> BuildCall::check() {
-  const auto body = co_await grpc::read_all(*client_, kMaxMessage);
+  const auto body = co_await read();
   if (!body) {
     if (body.error().kind == ErrorKind::kTooLarge) fail_with(grpc::Code::kResourceExhausted, body.error().message);
     co_return std::nullopt;

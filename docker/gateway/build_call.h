@@ -10,7 +10,11 @@ namespace ebbtide::gateway {
 
 class BuildCall {
  public:
-  BuildCall(Exchange& exchange, std::shared_ptr<grpc::Stream> client, grpc::Http2& engine);
+  // held: bytes of messages that all calls of the connection hold; must outlive this.
+  BuildCall(Exchange& exchange, std::shared_ptr<grpc::Stream> client, grpc::Http2& engine, std::size_t& held);
+  ~BuildCall() { held_ -= own_held_; }
+  BuildCall(const BuildCall&) = delete;
+  BuildCall& operator=(const BuildCall&) = delete;
 
   Task<void> run();
 
@@ -21,7 +25,9 @@ class BuildCall {
   Task<void> inspect();
   Task<void> session();
   Task<void> solve(CheckedMessage checked);
-  // The client's message, unframed; nothing after an error, which has been answered.
+  // All that the client sends; kTooLarge if it, or what all calls hold, is.
+  Task<Result<std::string>> read();
+  // The client's message as it may go on; nothing after an error, which has been answered.
   Task<std::optional<CheckedMessage>> check();
   Task<bool> are_own(std::vector<std::string> sessions);
   Task<bool> record(std::vector<std::string> references);
@@ -41,6 +47,8 @@ class BuildCall {
   Context& context_;
   std::shared_ptr<grpc::Stream> client_;
   grpc::Http2& engine_;
+  std::size_t& held_;
+  std::size_t own_held_ = 0;
   std::string path_;
   const BuildCallRoute* route_ = nullptr;
   grpc::Code code_ = grpc::Code::kOk;  // answered by us

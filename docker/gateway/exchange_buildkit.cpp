@@ -74,10 +74,11 @@ Task<void> Exchange::serve_calls(http::Connection& engine) {
   };
   const auto accept = [&]() -> Task<void> {
     std::size_t running = 0;
+    std::size_t held = 0;
     grpc::Event one_ended(executor);
     while (auto client = co_await down.accept()) {
       while (running >= kMostCalls) co_await one_ended.wait();
-      auto call = std::make_shared<BuildCall>(*this, std::move(client), up);
+      auto call = std::make_shared<BuildCall>(*this, std::move(client), up, held);
       ++running;
       http::asio::co_spawn(executor, call->run(), [&, call](std::exception_ptr fault) {
         if (fault) log_error("a call of BuildKit failed: this is a fault of ebbtide", {{"agent", context_.spec.owner}});
@@ -123,6 +124,10 @@ Task<Result<void>> Exchange::prepare_buildkit_build() {
       const auto recorded = co_await record_reference(name);
       if (!recorded) co_return recorded;
     }
+  if (context_.spec.images == ImageMode::kIsolated) {
+    const auto isolated = isolate_cache(target_.query, own_build_id(context_.server_id(), context_.spec.owner, ""));
+    if (!isolated) co_return isolated;
+  }
   if (const auto id = target_.query.get("buildid").value_or(""); !id.empty())
     target_.query.set("buildid", own_build_id(context_.server_id(), context_.spec.owner, id));
   const auto session = std::string(target_.query.get("session").value_or(""));
