@@ -37,7 +37,6 @@ def running(word):
 
 
 class BuildKit(ServerTest):
-    """Two agents for all tests."""
 
     @classmethod
     def setUpClass(cls):
@@ -48,15 +47,19 @@ class BuildKit(ServerTest):
         self.agent_profile = self.profile(
             "sleep 3000", Mounts=f"{CLIENTS}:/usr/lib/docker/cli-plugins:ro\n/usr:/machine/usr:ro\n/usr/lib:/lib:ro\n"
                                  "/usr/lib64:/lib64:ro")
-        self.jobs = [gocd.job(1), gocd.job(2)]
-        self.alive = {self.bring_up(job, self.agent_profile): job for job in self.jobs}
-        self.agent, self.other = self.alive
+        self.alive = {}  # agents, and the job of each
+        self.agent = self.start(gocd.job(1))
         self.tag = f"e2e{os.getpid()}"
 
     def tearDown(self):
         for agent in list(self.alive):
             self.end(agent)
         super().tearDown()
+
+    def start(self, job):
+        agent = self.bring_up(job, self.agent_profile)
+        self.alive[agent] = job
+        return agent
 
     def end(self, agent):
         self.gocd.complete(agent, self.alive.pop(agent), self.agent_profile, self.cluster)
@@ -120,7 +123,8 @@ END
                     {command} -t {self.tag}-{client}:{name} .
                     printf 'FROM {BUSYBOX}\\nRUN echo untagged {client} {name} >/who\\n' | {command} -""")
 
-        both = [threading.Thread(target=build, args=each) for each in ((self.agent, "one"), (self.other, "two"))]
+        other = self.start(gocd.job(2))
+        both = [threading.Thread(target=build, args=each) for each in ((self.agent, "one"), (other, "two"))]
         [thread.start() for thread in both]
         [thread.join() for thread in both]
         label = "label=ebbtide.image-agent=" + self.server.id + "/"
@@ -128,10 +132,10 @@ END
         self.assertEqual([len(set(images)) for images in made.values()], [4, 4])
         for client in BUILDS:
             self.assertEqual(self.owner_of(f"{self.tag}-{client}:one"), f"{self.server.id}/{self.agent}")
-            self.assertEqual(self.owner_of(f"{self.tag}-{client}:two"), f"{self.server.id}/{self.other}")
+            self.assertEqual(self.owner_of(f"{self.tag}-{client}:two"), f"{self.server.id}/{other}")
         self.end(self.agent)
         self.assertEqual([self.image(image) for image in made[self.agent]], [""] * 4)
-        self.assertNotIn("", [self.image(image) for image in made[self.other]])
+        self.assertNotIn("", [self.image(image) for image in made[other]])
 
     def test_a_cancelled_build_ends_on_the_engine(self):
         for number, build in enumerate(BUILDS.values()):
@@ -156,7 +160,7 @@ END
         self.shell(self.agent, script)
         out = self.shell(self.agent, "docker buildx du; docker buildx prune -af; docker builder prune -af")
         self.assertIn("Total:\t0B", out)
-        self.assertIn("CACHED", self.shell(self.other, script))
+        self.assertIn("CACHED", self.shell(self.start(gocd.job(2)), script))
 
     def test_ways_to_the_host_are_refused_and_written_down(self):
         def builds(*options):
