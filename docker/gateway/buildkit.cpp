@@ -22,7 +22,7 @@ Result<BuildOutput> parse_output(const Json& given) {
     } else if (key == "Attrs" && (value.is_object() || value.is_null())) {
       for (const auto& [name, attribute] : value.items()) {
         if (!attribute.is_string()) return fail(wrong_outputs());
-        output.attributes[name] = attribute.get<std::string>();
+        if (!name.starts_with("containerimage.")) output.attributes[name] = attribute.get<std::string>();
       }
     } else {
       return fail(wrong_outputs());
@@ -31,9 +31,9 @@ Result<BuildOutput> parse_output(const Json& given) {
   return output;
 }
 
-bool is_image(std::string_view type) { return type == "moby" || type == "image" || type == "docker"; }
-
 }  // namespace
+
+bool is_image(std::string_view type) { return type == "moby" || type == "image" || type == "docker"; }
 
 Result<std::vector<BuildOutput>> parse_build_outputs(std::string_view text) {
   std::vector<BuildOutput> outputs;
@@ -71,6 +71,18 @@ std::vector<std::string> names_of(const BuildOutput& output) {
   for (const auto& name : split(given->second, ','))
     if (const auto trimmed = trim(name); !trimmed.empty()) names.emplace_back(trimmed);
   return names;
+}
+
+Result<void> isolate_cache(http::Query& query, std::string_view cache_namespace) {
+  auto arguments = Json::object();
+  if (const auto given = query.get("buildargs"); given && !given->empty()) {
+    arguments = Json::parse(*given, nullptr, false);
+    if (arguments.is_null()) arguments = Json::object();
+    if (!arguments.is_object()) return fail(Error::invalid("buildargs must be a JSON object"));
+  }
+  arguments[std::string(kCacheNamespace.substr(kCacheNamespace.find(':') + 1))] = cache_namespace;
+  query.set("buildargs", arguments.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return {};
 }
 
 std::string own_build_id(std::string_view server_id, std::string_view owner, std::string_view id) {

@@ -18,12 +18,20 @@ struct BuildOutput {
   std::map<std::string, std::string> attributes;
 };
 
-// The `outputs` of POST /build. kInvalid: not a JSON list of {"Type":…,"Attrs":{…}}.
+// The `outputs` of POST /build, without a configuration for the image: it would take the place of the one that bears
+// our label. kInvalid: not a JSON list of {"Type":…,"Attrs":{…}}.
 Result<std::vector<BuildOutput>> parse_build_outputs(std::string_view text);
 std::string to_text(const std::vector<BuildOutput>& outputs);
 std::optional<Refusal> check_output(const Policy& policy, const BuildOutput& output);
+// Whether an output of that type becomes an image of the engine.
+bool is_image(std::string_view type);
 // The references that an output gives its image; none where it makes none on the engine.
 std::vector<std::string> names_of(const BuildOutput& output);
+
+// The frontend's attribute that says which caches mounts of one id share.
+inline constexpr std::string_view kCacheNamespace = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
+// The same in the `buildargs` of POST /build. kInvalid: they are no JSON object.
+Result<void> isolate_cache(http::Query& query, std::string_view cache_namespace);
 
 // Builds of all clients share one space of ids on the engine: each owner has a part of it. The engine's
 // "upload-request:" stays in front.

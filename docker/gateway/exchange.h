@@ -54,6 +54,7 @@ class Exchange {
   Task<bool> run();
 
  private:
+  friend class BuildCall;
   // What a handler leaves: whether the connection may go on.
   enum class Next { kNextRequest, kClose };
 
@@ -198,7 +199,9 @@ class Exchange {
   Task<Next> build_control();
   Task<Next> cancel_build();
   std::optional<Error> check_http2_upgrade() const;
-  Task<Next> tunnel_http2();
+  // An upgraded connection to the engine, or the answer that says why there is none.
+  Task<Result<Upstream>> upgrade_to_http2();
+  Task<void> serve_calls(http::Connection& engine);
   Task<Result<void>> await_session(std::string id);
   Task<Result<void>> prepare_buildkit_build();
   Task<Next> commit();

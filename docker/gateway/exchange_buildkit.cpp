@@ -1,6 +1,10 @@
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "docker/base/log.h"
 #include "docker/base/text.h"
+#include "docker/gateway/build_call.h"
 #include "docker/gateway/buildkit.h"
 #include "docker/gateway/exchange.h"
 
@@ -10,6 +14,7 @@ namespace {
 constexpr std::string_view kSessionPrefix = "X-Docker-Expose-Session-";
 constexpr std::string_view kSessionId = "X-Docker-Expose-Session-Uuid";
 constexpr std::string_view kSharedKey = "X-Docker-Expose-Session-Sharedkey";
+constexpr std::size_t kMostCalls = 128;           // of one client at once, those that it has given up included
 constexpr std::chrono::seconds kSessionLimit{5};  // as long as the engine waits itself
 constexpr std::chrono::milliseconds kSessionPause{10};
 
@@ -38,26 +43,61 @@ Task<Exchange::Next> Exchange::build_session() {
              own_build_id(context_.server_id(), context_.spec.owner, head_.fields.find(kSharedKey).value_or("")));
   fields.add("Upgrade", "h2c");
   head_.fields = std::move(fields);
-  co_return co_await tunnel_http2();
-}
-
-Task<Exchange::Next> Exchange::build_control() {
-  if (const auto wrong = check_http2_upgrade()) co_return co_await answer_error(*wrong);
-  const auto create = context_.ledger().begin_create(context_.spec.owner);
-  if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be built"));
-  co_return co_await tunnel_http2();
-}
-
-Task<Exchange::Next> Exchange::tunnel_http2() {
-  if (head_.framing != http::Framing::kNone) {
-    const auto discarded = co_await discard_body();
-    if (!discarded) co_return Next::kClose;
-  }
-  const std::optional<std::string> no_body;
-  auto upstream = co_await send(no_body, false);
+  auto upstream = co_await upgrade_to_http2();
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status != 101) co_return co_await relay_answer(std::move(*upstream));
   co_return co_await upgraded(std::move(*upstream));
+}
+
+// BuildKit's own API: HTTP/2 ends here on both sides, and every call is a BuildCall.
+Task<Exchange::Next> Exchange::build_control() {
+  if (const auto wrong = check_http2_upgrade()) co_return co_await answer_error(*wrong);
+  auto upstream = co_await upgrade_to_http2();
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  if (upstream->head.status != 101) co_return co_await relay_answer(std::move(*upstream));
+  status_ = 101;
+  const Counting::Open open(context_.counting.streams);
+  const auto written = co_await client_.write(to_bytes(upstream->head));
+  if (written) co_await serve_calls(*upstream->connection);
+  client_state_.upstream = nullptr;
+  co_return Next::kClose;
+}
+
+Task<void> Exchange::serve_calls(http::Connection& engine) {
+  using namespace http::asio::experimental::awaitable_operators;
+  const auto executor = co_await http::asio::this_coro::executor;
+  grpc::Http2 down(client_, executor, grpc::Http2::Side::kServer);
+  grpc::Http2 up(engine, executor, grpc::Http2::Side::kClient);
+  const auto run = [](grpc::Http2& one, grpc::Http2& other) -> Task<void> {
+    co_await one.run();
+    other.end();
+  };
+  const auto accept = [&]() -> Task<void> {
+    std::size_t running = 0;
+    std::size_t held = 0;
+    grpc::Event one_ended(executor);
+    while (auto client = co_await down.accept()) {
+      while (running >= kMostCalls) co_await one_ended.wait();
+      auto call = std::make_shared<BuildCall>(*this, std::move(client), up, held);
+      ++running;
+      http::asio::co_spawn(executor, call->run(), [&, call](std::exception_ptr fault) {
+        if (fault) log_error("a call of BuildKit failed: this is a fault of ebbtide", {{"agent", context_.spec.owner}});
+        --running;
+        one_ended.notify();
+      });
+    }
+    while (running > 0) co_await one_ended.wait();
+  };
+  co_await (run(down, up) && run(up, down) && accept());
+}
+
+Task<Result<Exchange::Upstream>> Exchange::upgrade_to_http2() {
+  if (head_.framing != http::Framing::kNone) {
+    const auto discarded = co_await discard_body();
+    if (!discarded) co_return fail(discarded.error());
+  }
+  const std::optional<std::string> no_body;
+  co_return co_await send(no_body, false);
 }
 
 // A client opens its session and begins its build at the same time.
@@ -84,6 +124,10 @@ Task<Result<void>> Exchange::prepare_buildkit_build() {
       const auto recorded = co_await record_reference(name);
       if (!recorded) co_return recorded;
     }
+  if (context_.spec.images == ImageMode::kIsolated) {
+    const auto isolated = isolate_cache(target_.query, own_build_id(context_.server_id(), context_.spec.owner, ""));
+    if (!isolated) co_return isolated;
+  }
   if (const auto id = target_.query.get("buildid").value_or(""); !id.empty())
     target_.query.set("buildid", own_build_id(context_.server_id(), context_.spec.owner, id));
   const auto session = std::string(target_.query.get("session").value_or(""));

@@ -62,26 +62,6 @@ Result<Json> parse(std::string_view body) {
   }
 }
 
-// As Go folds names when it looks for the field of a member: ASCII case, and the two letters outside of ASCII that
-// fold to ASCII ones, U+017F to s and U+212A to k (encoding/json).
-std::string fold(std::string_view name) {
-  std::string folded;
-  for (std::size_t at = 0; at < name.size();) {
-    const auto rest = name.substr(at);
-    if (rest.starts_with("\xC5\xBF")) {
-      folded += 's';
-      at += 2;
-    } else if (rest.starts_with("\xE2\x84\xAA")) {
-      folded += 'k';
-      at += 3;
-    } else {
-      folded += rest.front();
-      ++at;
-    }
-  }
-  return to_lower(folded);
-}
-
 const Member* find_member(std::span<const Member> members, std::string_view name) {
   const auto folded = fold(name);
   for (const auto& member : members)
@@ -253,6 +233,24 @@ bool may_be_empty(ModelName model) {
 }
 
 }  // namespace
+
+std::string fold(std::string_view name) {
+  std::string folded;
+  for (std::size_t at = 0; at < name.size();) {
+    const auto rest = name.substr(at);
+    if (rest.starts_with("\xC5\xBF")) {
+      folded += 's';
+      at += 2;
+    } else if (rest.starts_with("\xE2\x84\xAA")) {
+      folded += 'k';
+      at += 3;
+    } else {
+      folded += rest.front();
+      ++at;
+    }
+  }
+  return to_lower(folded);
+}
 
 bool is_zero(const Json& value) {
   switch (value.type()) {

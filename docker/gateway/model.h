@@ -36,6 +36,10 @@ enum class ModelName {
 // engine takes that (exec start, commit, volume create).
 Result<Json> decode(ModelName model, std::string_view body);
 
+// As Go folds names when it looks for the field of a member: ASCII case, and the two letters outside of ASCII that fold
+// to ASCII ones, U+017F to s and U+212A to k (encoding/json).
+std::string fold(std::string_view name);
+
 // True for null, false, 0, "", [], {}.
 bool is_zero(const Json& value);
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "docker/base/unique_fd.h"
@@ -31,6 +32,8 @@ class Wire {
   std::string read_to_end();
   // An answer or request with Content-Length or chunked body, as it came.
   std::string read_message();
+  // What was read beyond what was asked for; it is not given again.
+  std::string take_kept() { return std::exchange(kept_, {}); }
   void shutdown_send();
   void close();
   int fd() const { return socket_.get(); }

@@ -9,8 +9,9 @@ ALLOWED = {
     "docker/base": [],
     "docker/engine": ["docker/base"],
     "docker/http": ["docker/base", "docker/engine"],
+    "docker/grpc": ["docker/base", "docker/http"],
     "docker/ledger": ["docker/base", "docker/engine"],
-    "docker/gateway": ["docker/base", "docker/engine", "docker/http", "docker/ledger"],
+    "docker/gateway": ["docker/base", "docker/engine", "docker/grpc", "docker/http", "docker/ledger"],
     "plugin": ["docker/base", "docker/engine", "docker/ledger", "docker/gateway"],
     "api": ["plugin", "docker/base", "docker/engine", "docker/ledger", "docker/gateway"],
 }
@@ -24,7 +25,9 @@ FENCES = {
     "CLI/": r"api/main\.cpp",
     "prometheus/": r"api/metrics\.cpp",
     "spdlog/": r"docker/base/log\.cpp",
-    "boost/": r"docker/(http|gateway)/.*",
+    "boost/": r"docker/(grpc|http|gateway)/.*",
+    "nghttp2/": r"docker/grpc/http2\.cpp",
+    "google/": r"",
     "openssl/": r"docker/(base/secret|http/tls_stream)\.cpp",
 }
 

@@ -54,6 +54,23 @@ TEST(BuildOutput, IsReadStrictly) {
     EXPECT_FALSE(parse_build_outputs(text)) << text;
 }
 
+TEST(BuildOutput, BringsNoConfigurationOfItsOwn) {
+  const auto outputs = parse_build_outputs(R"([{"Type":"moby","Attrs":{"containerimage.config":"{}","name":"a"}}])");
+  ASSERT_TRUE(outputs);
+  EXPECT_EQ(to_text(*outputs), R"([{"Type":"moby","Attrs":{"name":"a"}}])");
+}
+
+TEST(BuildCache, IsIsolatedByAnArgument) {
+  http::Query query;
+  ASSERT_TRUE(isolate_cache(query, "own"));
+  EXPECT_EQ(query.get("buildargs"), R"({"BUILDKIT_CACHE_MOUNT_NS":"own"})");
+  query.set("buildargs", R"({"A":null,"BUILDKIT_CACHE_MOUNT_NS":"theirs"})");
+  ASSERT_TRUE(isolate_cache(query, "own"));
+  EXPECT_EQ(query.get("buildargs"), R"({"A":null,"BUILDKIT_CACHE_MOUNT_NS":"own"})");
+  query.set("buildargs", "[]");
+  EXPECT_FALSE(isolate_cache(query, "own"));
+}
+
 TEST(BuildId, IsInItsOwnersSpace) {
   const auto id = own_build_id("s1", "a1", "x");
   EXPECT_TRUE(id.ends_with("-x"));

@@ -43,6 +43,7 @@ class AgentContainer : public testing::Test {
 
 TEST_F(AgentContainer, RegistersAsGocdsImagesExpectIt) {
   EXPECT_THAT(env(), Contains("GO_EA_AUTO_REGISTER_ENVIRONMENT=prod"));
+  EXPECT_THAT(env(), Not(Contains(StartsWith("DOCKER_BUILDKIT="))));
   EXPECT_THAT(env(), Contains("GO_EA_AUTO_REGISTER_ELASTIC_PLUGIN_ID=ebbtide.elastic-agent"));
   agent.environment.clear();
   EXPECT_THAT(env(), Not(Contains(StartsWith("GO_EA_AUTO_REGISTER_ENVIRONMENT"))));
