@@ -17,8 +17,8 @@ set(CPACK_PACKAGE_NAME ebbtide)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_CONTACT "The Ebbtide maintainers <maintainers@ebbtide.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "GoCD elastic agents on Docker that leave nothing behind")
-set(CPACK_PACKAGE_DESCRIPTION "A server that makes one container for each job of GoCD and removes it after the job,
-with all that the job brought up on the Docker engine.")
+set(CPACK_PACKAGE_DESCRIPTION "A server that makes one container for each job of GoCD and removes it
+after the job, with all that the job brought up on the Docker engine.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_GENERATOR DEB)

@@ -42,9 +42,10 @@ trap 'exit 130' INT TERM
 step "set-up"
 deploy/setup.sh
 
-step "format and includes"
+step "format, includes, docs"
 git ls-files '*.h' '*.cpp' | xargs clang-format-16 --dry-run --Werror
 python3 tests/tools/check_includes.py
+python3 tests/tools/check_docs.py
 
 if [ -z "$quick" ]; then
   step "an engine for the tests"
@@ -105,6 +106,7 @@ if [ -n "$perf" ]; then
   cmake --build build/perf --target gateway_perf reap_perf | tail -n 1
   build/perf/tests/perf/gateway_perf ${quick:+0}
   [ -n "$quick" ] || build/perf/tests/perf/reap_perf
+  [ -n "$quick" ] || python3 tests/perf/ways.py
 fi
 
 step "done"
