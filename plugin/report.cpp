@@ -16,6 +16,7 @@ constexpr const char* kStyle =
     "[data-ebbtide] td,[data-ebbtide] th{text-align:left;padding:.3em .6em;vertical-align:top;font-weight:normal;"
     "border-bottom:1px solid #d6e0e2}"
     "[data-ebbtide] thead th{font-weight:600;white-space:nowrap}"
+    "[data-ebbtide] tbody td:first-child{min-width:6em}"
     "[data-ebbtide] .ebbtide-agents td:first-child{min-width:11em}"
     "[data-ebbtide] .ebbtide-agents td:nth-child(4){white-space:nowrap}"
     "[data-ebbtide] th[scope=row]{width:12em;color:#4a5a5e}"

@@ -106,7 +106,6 @@ if [ -n "$perf" ]; then
   cmake --build build/perf --target gateway_perf reap_perf | tail -n 1
   build/perf/tests/perf/gateway_perf ${quick:+0}
   [ -n "$quick" ] || build/perf/tests/perf/reap_perf
-  [ -n "$quick" ] || python3 tests/perf/ways.py
 fi
 
 step "done"

@@ -1,14 +1,16 @@
 """The Debian package, installed in a Debian 12 of its own; and what the image of deploy/Dockerfile is made of, run on a real
 engine as deploy/compose.yaml runs it: not root, and one folder at the same path on both sides."""
+import http.server
+import json
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
 import unittest
 import uuid
-
-import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
@@ -43,6 +45,34 @@ def final_stage():
     text = (ROOT / "deploy/Dockerfile").read_text().split("FROM debian:12-slim")[1]
     return text.replace("\\\n", " "), [line[4:] for line in text.replace("\\\n", " ").splitlines()
                                        if line.startswith("RUN ")]
+
+
+class Kubernetes(http.server.HTTPServer):
+    """The two calls that drain.sh makes of it; replicas: what it tells, one call after the other."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self, body):
+            if self.headers["Authorization"] != "Bearer the pod's token":
+                return self.send_error(401)
+            asked = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.server.asked.append((self.command, self.path, json.loads(asked) if asked else None))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def do_PATCH(self):
+            self.answer({})
+
+        def do_GET(self):
+            self.answer({"status": {"replicas": self.server.replicas.pop(0)}})
+
+        def log_message(self, *_):
+            pass
+
+    def __init__(self, replicas):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.replicas, self.asked = replicas, []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 class Package(unittest.TestCase):
@@ -88,6 +118,20 @@ class Package(unittest.TestCase):
         unit.write_text(text.replace("/usr/bin/ebbtide", harness.BINARY))
         run("systemd-analyze", "verify", "--man=no", unit)
         run("systemd-analyze", "security", "--offline=yes", "--threshold=20", unit)
+
+    def test_draining_scales_its_deployment_down_and_waits(self):
+        account = self.root / "run/secrets/kubernetes.io/serviceaccount"
+        account.mkdir(parents=True, exist_ok=True)
+        (account / "token").write_text("the pod's token")
+        api = Kubernetes(replicas=[1, 1, 0])
+        try:
+            self.inside(f"drain.sh scale-down http://127.0.0.1:{api.server_port} ci ebbtide")
+        finally:
+            api.shutdown()
+            api.server_close()
+        path = "/apis/apps/v1/namespaces/ci/deployments/ebbtide"
+        self.assertEqual(api.asked[0], ("PATCH", path + "/scale", {"spec": {"replicas": 0}}))
+        self.assertEqual(api.asked[1:], [("GET", path, None)] * 3)
 
     def test_an_image_of_it_serves_agents_as_another_user(self):
         stage = final_stage()[0]
