@@ -49,7 +49,7 @@ class FakeEngine final : public Engine {
   Result<void> ping() override;
   Result<EngineInfo> info() override;
   Result<std::string> create_container(const std::string& name, const nlohmann::json& body,
-                                       const std::string& platform) override;
+                                       const std::string& platform = {}) override;
   Result<void> start_container(const std::string& id) override;
   Result<void> stop_container(const std::string& id, std::chrono::seconds grace) override;
   Result<void> kill_container(const std::string& id) override;
