@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
 # Installs what building, testing and demonstrating Ebbtide needs on Debian 12, as root. Does nothing when all is there.
-#   --build-only  without what only tests and the demonstration need
+#   --build-only  without what tests and the demonstration need
+#   --demo        without what only tests need
 set -euo pipefail
 
 packages=(
-  clang-16 lld-16 llvm-16 libclang-rt-16-dev cmake ninja-build ccache pkg-config git dpkg-dev
+  clang-16 lld-16 llvm-16 libclang-rt-16-dev cmake ninja-build ccache pkg-config git dpkg-dev file
   libboost1.81-dev libcpp-httplib-dev nlohmann-json3-dev libcurl4-openssl-dev libssl-dev libspdlog-dev libgtest-dev
   libgmock-dev libsqlite3-dev libsqlitecpp-dev libtomlplusplus-dev libcli11-dev libexpected-dev prometheus-cpp-dev
   ca-certificates
 )
-if [ "${1:-}" != --build-only ]; then
-  packages+=(
-    clang-tidy-16 clang-format-16 docker.io iptables iproute2 busybox-static docker-compose python3 jq curl openssl
-    chromium chromium-driver python3-selenium python3-yaml debootstrap systemd
-  )
-  command -v npm >/dev/null || packages+=(npm)
-fi
+demonstration=(docker.io iptables iproute2 busybox-static python3 curl)
+tests=(
+  clang-tidy-16 clang-format-16 docker-compose jq openssl chromium chromium-driver python3-selenium python3-yaml
+  debootstrap systemd
+)
+command -v npm >/dev/null || tests+=(npm)
+case ${1:-} in
+  --build-only) ;;
+  --demo) packages+=("${demonstration[@]}") ;;
+  '') packages+=("${demonstration[@]}" "${tests[@]}") ;;
+  *) echo "setup: unknown option $1" >&2; exit 2 ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do
