@@ -1,4 +1,5 @@
-// ebbtide reap: what owners that no longer exist left on an engine, shown and removed.
+// ebbtide reap: what owners that no longer exist left on an engine, shown and removed; or, with --all, whatever is
+// ours.
 #include <algorithm>
 #include <cstdio>
 
@@ -64,13 +65,18 @@ int run_reap(const Settings& settings) {
   if (const auto listed = watch.resync(); !listed) return complain(listed.error(), kFailed);
   // The server decides over its agents by more than we can see: only it may say which of them have ended.
   const bool serving = is_locked(settings.text("state_dir") + "/lock");
+  const bool all = settings.flag("all");
+  if (all && serving)
+    return complain(Error::invalid("all (" + settings.origin("all") +
+                                   "): a server works with this state_dir and would make agents anew; stop it first"),
+                    kWrongSettings);
   bool all_gone = true;
   std::size_t found = 0;
   for (const auto& owner : all_owners(watch)) {
     const auto belongings = watch.ledger().of(owner);
     const bool agents =
         std::ranges::any_of(belongings, [](const Belonging& each) { return each.role == Role::kAgent; });
-    if (is_alive(settings, owner, belongings) || (serving && (agents || belongings.empty()))) continue;
+    if (!all && (is_alive(settings, owner, belongings) || (serving && (agents || belongings.empty())))) continue;
     ++found;
     show(owner, belongings);
     if (!settings.flag("dry_run")) all_gone = remove_all_of(watch, owner) && all_gone;

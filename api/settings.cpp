@@ -48,6 +48,7 @@ constexpr Setting kSettings[] = {
     {"publish", kText, "ephemeral", "where published ports are on the host: ephemeral, loopback or any", kGateway},
     {"images", kText, "clean", "what becomes of the owner's images: clean, shared or isolated", kGateway},
     {"reap_on_exit", kFlag, "false", "remove all that the owner made when the gateway ends", kGateway},
+    {"all", kFlag, "false", "also what living owners have: before Ebbtide is taken off this engine", kReap},
     {"dry_run", kFlag, "false", "only show what would be removed", kReap},
 };
 

@@ -23,7 +23,7 @@ done
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 step "1. What building needs"
-deploy/setup.sh
+deploy/setup.sh --demo
 echo "there"
 
 step "2. Building build/release/ebbtide (some minutes the first time)"

@@ -15,7 +15,10 @@ constexpr const char* kStyle =
     "[data-ebbtide] table{width:100%;margin:0 0 1em;border-collapse:collapse}"
     "[data-ebbtide] td,[data-ebbtide] th{text-align:left;padding:.3em .6em;vertical-align:top;font-weight:normal;"
     "border-bottom:1px solid #d6e0e2}"
-    "[data-ebbtide] thead th{font-weight:600}"
+    "[data-ebbtide] thead th{font-weight:600;white-space:nowrap}"
+    "[data-ebbtide] tbody td:first-child{min-width:6em}"
+    "[data-ebbtide] .ebbtide-agents td:first-child{min-width:11em}"
+    "[data-ebbtide] .ebbtide-agents td:nth-child(4){white-space:nowrap}"
     "[data-ebbtide] th[scope=row]{width:12em;color:#4a5a5e}"
     "[data-ebbtide] h3{margin:1em 0 .3em;font-size:1.1em}"
     "[data-ebbtide] pre{white-space:pre-wrap;max-height:30em;overflow:auto;margin:0;"
@@ -143,7 +146,7 @@ void write_agents(Html& html, const std::vector<AgentView>& agents, TimePoint no
     html.element("p", "No agents.");
     return;
   }
-  html.open("table");
+  html.open("table", {{"class", "ebbtide-agents"}});
   heads(html, {"Agent", "Job", "State", "Age", "Image", "Belongings"});
   html.open("tbody");
   for (const auto& view : agents) {

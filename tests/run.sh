@@ -42,9 +42,10 @@ trap 'exit 130' INT TERM
 step "set-up"
 deploy/setup.sh
 
-step "format and includes"
+step "format, includes, docs"
 git ls-files '*.h' '*.cpp' | xargs clang-format-16 --dry-run --Werror
 python3 tests/tools/check_includes.py
+python3 tests/tools/check_docs.py
 
 if [ -z "$quick" ]; then
   step "an engine for the tests"

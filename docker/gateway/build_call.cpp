@@ -224,9 +224,10 @@ Task<void> BuildCall::inspect() {
 
 Task<bool> BuildCall::record(std::vector<std::string> references) {
   for (const auto& reference : references) {
-    const auto recorded = co_await exchange_.record_reference(reference);
+    const auto recorded = co_await exchange_.record_reference(reference, true);
     if (recorded) continue;
-    fail_with(grpc::Code::kUnavailable, recorded.error().message);
+    const bool denied = recorded.error().kind == ErrorKind::kDenied;
+    fail_with(denied ? grpc::Code::kPermissionDenied : grpc::Code::kUnavailable, recorded.error().message);
     co_return false;
   }
   co_return true;

@@ -121,7 +121,7 @@ Task<Result<void>> Exchange::prepare_buildkit_build() {
   if (!outputs->empty()) target_.query.set("outputs", to_text(*outputs));
   for (const auto& output : *outputs)
     for (const auto& name : names_of(output)) {
-      const auto recorded = co_await record_reference(name);
+      const auto recorded = co_await record_reference(name, true);
       if (!recorded) co_return recorded;
     }
   if (context_.spec.images == ImageMode::kIsolated) {

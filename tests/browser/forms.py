@@ -203,8 +203,9 @@ class Forms(unittest.TestCase):
         self.assertNotIn("is-invalid-input", form.field("MaxMemory").get_attribute("class"))
 
     def test_hostile_values_are_shown_as_text_in_fields_and_errors(self):
+        keys = self.agent_form().keys
         for text in HOSTILE:
-            form = self.agent_form({key: text for key in self.agent_form().keys})
+            form = self.agent_form({key: text for key in keys})
             errors = form.save()
             self.assertGreater(len(errors), 20)
             self.assertIn(text.strip(), form.error_under("CapAdd"))

@@ -1,5 +1,5 @@
 """Views and reports in a browser as GoCD shows them: compiled by the AngularJS 1.0.8 that GoCD has (from npm), in
-Debian's headless Chromium. Screenshots go to $EBBTIDE_RESULTS/screenshots."""
+Debian's headless Chromium. Screenshots go to build/screenshots."""
 import atexit
 import fcntl
 import os
@@ -72,10 +72,7 @@ class Browser:
         return self.run("return window.harm")
 
     def screenshot(self, name, height=1400, width=1000):
-        folder = os.environ.get("EBBTIDE_RESULTS")
-        if not folder:
-            return
-        target = pathlib.Path(folder) / "screenshots"
+        target = ROOT / "build/screenshots"
         target.mkdir(parents=True, exist_ok=True)
         self.driver.set_window_size(width, height)
         self.driver.save_screenshot(str(target / f"{name}.png"))

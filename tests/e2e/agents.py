@@ -1,4 +1,6 @@
 """One agent's life on a real engine, by each way to end and each kind of access to Docker."""
+import json
+
 import harness
 from harness import BUSYBOX, ENGINE, ServerTest, Server, docker, gocd, until
 
@@ -158,6 +160,38 @@ sleep 1000
         self.assertNotIn(agent, log)
         self.assertIn("gateway", self.gocd.console["unit"])
         self.finish(agent, job, profile)
+
+
+class Options(ServerTest):
+    """What a profile says of the agent's container, as its process finds it."""
+
+    def test_a_profile_with_every_option_makes_a_container_that_has_them(self):
+        job = gocd.job(40)
+        docker("network", "create", "options-net")
+        try:
+            profile = self.profile(
+                "id; ulimit -n; df -h /scratch /dev/shm | cat; cat /etc/resolv.conf /etc/hosts; grep Cap /proc/self/status; "
+                "cat /proc/1/comm; ls -l /dev/null2; trap 'exit 0' TERM; echo job done; while :; do sleep 0.1; done",
+                User="1000:0", Groups="1001", Ulimits="nofile=512:1024", Tmpfs="/scratch:size=8m", ShmSize="128M",
+                Dns="10.0.0.2", DnsSearch="ci.example.com", DnsOptions="ndots:3", CapAdd="SYS_PTRACE", CapDrop="NET_RAW",
+                Devices="/dev/null:/dev/null2:rw", Labels="team=payments", Init="true", StopTimeout="5", PidsLimit="200",
+                PullPolicy="never", Platform="linux/amd64", Runtime=docker("info", "-f", "{{.DefaultRuntime}}"),
+                Networks="options-net", Hosts="10.0.0.5 db db.local", MaxMemory="256M", ReservedMemory="64M", Cpus="1")
+            agent = self.bring_up(job, profile)
+            log = until("the job's work", lambda: "job done" in docker("logs", agent) and docker("logs", agent))
+            for text in ("uid=1000", "gid=0", "1001", "\n512\n", "8.0M", "128.0M", "search ci.example.com", "ndots:3",
+                         "db.local", "/dev/null2"):
+                self.assertIn(text, log)
+            config = json.loads(docker("inspect", agent))[0]
+            self.assertEqual(config["Config"]["Labels"]["team"], "payments")
+            self.assertEqual(config["HostConfig"]["PidsLimit"], 200)
+            self.assertEqual(config["HostConfig"]["CapAdd"], ["SYS_PTRACE"])
+            self.assertEqual(config["HostConfig"]["Dns"], ["10.0.0.2"])
+            self.assertTrue(config["HostConfig"]["Init"])
+            self.gocd.complete(agent, job, profile, self.cluster)
+            self.until_gone(agent)
+        finally:
+            docker("network", "rm", "options-net")
 
 
 class Neighbours(ServerTest):

@@ -208,7 +208,11 @@ class Results(unittest.TextTestResult):
 
     def startTest(self, test):
         super().startTest(test)
-        self.bad = False
+        self.bad = self.skipped_one = False
+
+    def addSkip(self, test, reason):
+        self.skipped_one = True
+        super().addSkip(test, reason)
 
     def addFailure(self, test, error):
         self.bad = True
@@ -219,7 +223,7 @@ class Results(unittest.TextTestResult):
         super().addError(test, error)
 
     def stopTest(self, test):
-        self.cases.append((type(test).__name__, test._testMethodName, self.bad))
+        self.cases.append((type(test).__name__, test._testMethodName, self.bad, self.skipped_one))
         super().stopTest(test)
 
 
@@ -229,9 +233,11 @@ def main():
     folder = os.environ.get("EBBTIDE_RESULTS")
     if folder:
         top = xml.Element("testsuites")
-        for group, name, bad in result.cases:
+        for group, name, bad, skipped in result.cases:
             case = xml.SubElement(top, "testcase", classname=group, name=name, status="run")
             if bad:
                 xml.SubElement(case, "failure")
+            if skipped:
+                xml.SubElement(case, "skipped")
         xml.ElementTree(top).write(os.path.join(folder, pathlib.Path(sys.argv[0]).stem + ".xml"))
     sys.exit(0 if result.wasSuccessful() and result.testsRun else 1)
