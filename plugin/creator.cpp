@@ -57,7 +57,8 @@ void Creator::request(const std::shared_ptr<Cluster>& cluster, const ClusterProf
       repeated = "GoCD asked again: agent " + id + " is " + std::string(to_string(known->agent.state)) + " already";
     } else {
       entry.sequence = ++core_.sequence;
-      core_.agents.emplace(id, std::move(entry));
+      core_.add_step(entry, accepted);
+      core_.touch(core_.agents.emplace(id, std::move(entry)).first->second);
     }
   }
   log_info("create-agent", {{"agent", id}, {"job", request.job.text()}, {"image", profile.image}});
@@ -110,10 +111,13 @@ void Creator::tell_place(const Cluster& cluster, const std::string& id) {
       if (entry.sequence < me->second.sequence) ++ahead;
     }
     me->second.agent.phase = std::to_string(ahead + 1) + " of " + std::to_string(waiting) + " in the queue";
+    core_.touch(me->second);
   }
   const auto limit = cluster.profile().max_agents;
   const auto position = "position " + std::to_string(ahead + 1) + " of " + std::to_string(waiting);
-  if (!cluster.watch().state().error.empty())
+  if (cluster.drained)
+    core_.say(cluster.gocd(), job, "queued: an administrator wants no new agents on this engine; " + position);
+  else if (!cluster.watch().state().error.empty())
     core_.say(cluster.gocd(), job, "queued: the engine does not answer; " + position);
   else if (limit > 0 && agents >= limit)
     core_.say(cluster.gocd(), job,
@@ -123,7 +127,7 @@ void Creator::tell_place(const Cluster& cluster, const std::string& id) {
 
 void Creator::admit(const std::string& cluster_key) {
   const auto cluster = core_.cluster(cluster_key);
-  if (!cluster || !cluster->taken_up || !cluster->watch().state().connected) return;
+  if (!cluster || !cluster->taken_up || cluster->drained || !cluster->watch().state().connected) return;
   const auto limit = cluster->profile().max_agents;
   std::vector<std::string> admitted;
   {
@@ -194,6 +198,10 @@ void Creator::pulled(const std::string& id, const Result<void>& result, TimePoin
   const auto entry = core_.find(id);
   if (!entry || entry->agent.state != AgentState::kPulling) return;
   if (!result) return failed(id, result.error().within("pull image " + entry->agent.image));
+  {
+    const std::scoped_lock lock(core_.mutex);
+    core_.counters.pull_seconds.add(std::chrono::duration<double>(core_.now() - began).count());
+  }
   core_.say(entry->agent, "image pulled in " + seconds_between(began, core_.now()));
   core_.creates.submit([this, id] { build(id); });
 }
@@ -304,7 +312,7 @@ void Creator::link_socket(Cluster& cluster, const AgentEntry& entry, const std::
   if (!linked) linked = engine.put_archive(container, "/", socket_link_tar(there && *there ? "run" : "var/run"));
   if (linked) return;
   log_warning("no link to the gateway at /var/run/docker.sock",
-              {{"agent", entry.agent.id}, {"error", linked.error().message}});
+              {{"agent", entry.agent.id}, {"job", entry.agent.job.text()}, {"error", linked.error().message}});
   core_.say(entry.agent, "there is no /var/run/docker.sock in the agent; Docker clients must follow DOCKER_HOST");
 }
 
@@ -318,13 +326,11 @@ void Creator::started(const std::string& id) {
     ends = entry.agent.state == AgentState::kTerminating;
     if (ends || !core_.move(entry, AgentState::kRegistering)) return;
     agent = entry.agent;
-    auto& times = core_.counters.create_seconds;
-    times.push_back(std::chrono::duration<double>(core_.now() - agent->created).count());
-    if (times.size() > 1000) times.erase(times.begin());
+    core_.counters.create_seconds.add(std::chrono::duration<double>(core_.now() - agent->created).count());
   });
   if (ends) return terminator_.proceed(id);
   if (!agent) return;
-  log_info("agent started", {{"agent", id}, {"container", agent->container_id}});
+  log_info("agent started", {{"agent", id}, {"job", agent->job.text()}, {"container", agent->container_id}});
   core_.say(*agent, "container " + id + " (" + agent->container_id.substr(0, 12) + ") started; it registers now");
   core_.clear_note(image_note(*agent));
   core_.refresh_health(agent->gocd);
@@ -348,7 +354,8 @@ void Creator::failed(const std::string& id, const Error& error) {
     return;
   }
   if (engine_may_be_away(error) && !cluster->engine().ping()) return wait_for_engine(id);
-  log_warning("agent could not be created", {{"agent", id}, {"error", error.message}});
+  log_warning("agent could not be created",
+              {{"agent", id}, {"job", entry->agent.job.text()}, {"error", error.message}});
   core_.say(entry->agent, "agent " + id + " could not be created: " + error.message);
   core_.note(entry->agent.gocd, image_note(entry->agent),
              {.type = "error",
