@@ -175,7 +175,8 @@ std::string agent_changes(const Snapshot& snapshot, const std::string& id, const
     write_agent_part(agent, **row, visitor, now);
     write_tree(tree, (*row)->view, (*row)->usage);
     write_steps(steps, (*row)->view.agent.steps);
-    json["parts"] = {{"agent", agent.str()}, {"tree", tree.str()}, {"steps", steps.str()}};
+    json["parts"] = {
+        {"agent", written_out(agent.str())}, {"tree", written_out(tree.str())}, {"steps", written_out(steps.str())}};
   }
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

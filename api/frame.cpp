@@ -78,7 +78,13 @@ std::string framed(const Frame& frame, const Html& body) {
   html.raw("<main id=\"main\">").add(body).raw("</main><footer>");
   html.element("p", "Ebbtide " EBBTIDE_VERSION);
   html.raw("<p><a href=\"/api/v1/openapi.json\">API</a></p></footer></body></html>\n");
-  return html.str();
+  return written_out(html.str());
+}
+
+std::string written_out(std::string markup) {
+  for (const auto& each : kInvisible)
+    if (markup.find(each.utf8) != std::string::npos) markup = replace_all(std::move(markup), each.utf8, each.name);
+  return markup;
 }
 
 std::string shown(std::string_view text, std::size_t most) {
@@ -89,9 +95,7 @@ std::string shown(std::string_view text, std::size_t most) {
     while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
     text = text.substr(0, most);
   }
-  out = text;
-  for (const auto& each : kInvisible)
-    if (out.find(each.utf8) != std::string::npos) out = replace_all(std::move(out), each.utf8, each.name);
+  out = written_out(std::string(text));
   return cut ? out + "…" : out;
 }
 

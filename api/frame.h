@@ -24,6 +24,9 @@ std::string framed(const Frame& frame, const plugin::Html& body);
 // around them are written out.
 std::string shown(std::string_view text, std::size_t most = 300);
 
+// The same for the markup of a whole page or part, so that no place is forgotten.
+std::string written_out(std::string markup);
+
 // <time> with how long ago; the script keeps it true.
 void write_age(plugin::Html& html, TimePoint since, TimePoint now);
 std::string bytes_text(std::uint64_t bytes);  // "340 MiB"

@@ -68,7 +68,7 @@ void write_load(Html& html, const plugin::ClusterView& cluster) {
     html.element("meter", agents + " of " + most,
                  {{"min", "0"}, {"max", most}, {"value", agents}, {"aria-label", "Agents of the most that may be"}});
   html.text(cluster.max_agents > 0 ? agents + " of " + most + " agents" : agents + " agents, no limit");
-  if (cluster.queued > 0) html.element("span", ", " + std::to_string(cluster.queued) + " waiting", {{"class", "busy"}});
+  if (cluster.queued > 0) html.element("span", std::to_string(cluster.queued) + " waiting", {{"class", "busy"}});
   html.close("p");
 }
 

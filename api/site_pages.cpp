@@ -65,7 +65,7 @@ HttpResponse Site::agent(const HttpRequest& request, const Visitor& visitor) {
     if (!row) return error_response(404, "no agent " + id.substr(0, 100));
     plugin::Html html;
     write_belongings(html, row->view, row->usage);
-    return page_response(html.str());
+    return page_response(written_out(html.str()));
   }
   const auto* action = agent_action(below);
   if (!action || !row)

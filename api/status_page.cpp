@@ -97,8 +97,9 @@ std::string status_changes(const Snapshot& snapshot, const Filter& filter, const
     if (!whole && row->version <= since) continue;
     Html html;
     write_agent(html, *row, now, rows.size() <= kWithTrees);
-    json["rows"].push_back(
-        {{"id", row->view.agent.id}, {"state", plugin::to_string(row->view.agent.state)}, {"html", html.str()}});
+    json["rows"].push_back({{"id", row->view.agent.id},
+                            {"state", plugin::to_string(row->view.agent.state)},
+                            {"html", written_out(html.str())}});
   }
   if (!whole) {
     for (const auto& [version, id] : snapshot.gone)
@@ -110,12 +111,12 @@ std::string status_changes(const Snapshot& snapshot, const Filter& filter, const
   if (whole || snapshot.clusters_version > since) {
     Html html;
     write_clusters(html, snapshot, visitor);
-    json["parts"]["clusters"] = html.str();
+    json["parts"]["clusters"] = written_out(html.str());
   }
   if (whole || snapshot.troubles_version > since) {
     Html html;
     write_troubles(html, snapshot.troubles);
-    json["parts"]["troubles"] = html.str();
+    json["parts"]["troubles"] = written_out(html.str());
   }
   return text_of(json);
 }

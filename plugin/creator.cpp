@@ -110,8 +110,6 @@ void Creator::tell_place(const Cluster& cluster, const std::string& id) {
       ++waiting;
       if (entry.sequence < me->second.sequence) ++ahead;
     }
-    me->second.agent.phase = std::to_string(ahead + 1) + " of " + std::to_string(waiting) + " in the queue";
-    core_.touch(me->second);
   }
   const auto limit = cluster.profile().max_agents;
   const auto position = "position " + std::to_string(ahead + 1) + " of " + std::to_string(waiting);
@@ -127,7 +125,8 @@ void Creator::tell_place(const Cluster& cluster, const std::string& id) {
 
 void Creator::admit(const std::string& cluster_key) {
   const auto cluster = core_.cluster(cluster_key);
-  if (!cluster || !cluster->taken_up || cluster->drained || !cluster->watch().state().connected) return;
+  if (!cluster || !cluster->watch().state().connected) return;
+  const bool open = cluster->taken_up && !cluster->drained;
   const auto limit = cluster->profile().max_agents;
   std::vector<std::string> admitted;
   {
@@ -141,13 +140,26 @@ void Creator::admit(const std::string& cluster_key) {
     }
     std::ranges::sort(queue, {}, &AgentEntry::sequence);
     for (auto* entry : queue) {
-      if (limit > 0 && agents >= limit) break;
+      if (!open || (limit > 0 && agents >= limit)) break;
       ++agents;
       core_.move(*entry, AgentState::kPulling);
       admitted.push_back(entry->agent.id);
     }
+    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(admitted.size()));
+    number(queue);
   }
   for (const auto& id : admitted) core_.creates.submit([this, id] { find_image(id); });
+}
+
+// The places of those that wait, in their order, for people. The lock is held.
+void Creator::number(const std::vector<AgentEntry*>& queue) {
+  for (std::size_t i = 0; i < queue.size(); ++i) {
+    auto& entry = *queue[i];
+    auto phase = std::to_string(i + 1) + " of " + std::to_string(queue.size()) + " in the queue";
+    if (entry.agent.phase == phase) continue;
+    entry.agent.phase = std::move(phase);
+    core_.touch(entry);
+  }
 }
 
 bool Creator::wanted(const std::string& id, AgentState state) const {
