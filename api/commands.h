@@ -17,4 +17,14 @@ int run_gateway(const Settings& settings);
 int run_reap(const Settings& settings);
 int check_config(const Settings& settings);
 
+// `ebbtide user` and `ebbtide token`: what to do, and with whom.
+struct AccountWish {
+  std::string action;  // add, remove, list; for users also passwd and sign-out
+  std::string name;
+  std::string role = "viewer";
+  unsigned days = 90;  // that a token lasts
+};
+int run_user(const Settings& settings, const AccountWish& wish);
+int run_token(const Settings& settings, const AccountWish& wish);
+
 }  // namespace ebbtide::api

@@ -3,8 +3,10 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <deque>
 #include <thread>
 
+#include "api/certificate.h"
 #include "docker/base/log.h"
 #include "docker/base/text.h"
 
@@ -27,14 +29,36 @@ std::map<std::string, std::string> headers_of(const httplib::Request& request) {
   return headers;
 }
 
+// By a provider: cpp-httplib would compress a plain body, slowly, as the best brotli can.
+void write_body(const HttpResponse& from, httplib::Response& to) {
+  if (from.body.empty()) return to.set_content("", from.content_type);
+  const auto body = std::make_shared<const std::string>(from.body);
+  to.set_content_provider(body->size(), from.content_type,
+                          [body](std::size_t offset, std::size_t length, httplib::DataSink& sink) {
+                            return sink.write(body->data() + offset, length);
+                          });
+}
+
+void pour(const HttpResponse& from, httplib::Response& to) {
+  to.set_chunked_content_provider(
+      from.content_type,
+      [all = from.pour](std::size_t, httplib::DataSink& sink) {
+        all([&sink](std::string_view piece) { return piece.empty() || sink.write(piece.data(), piece.size()); },
+            [&sink] { return sink.is_writable(); });
+        sink.done();
+        return true;
+      },
+      [ended = from.stream_ended](bool) {
+        if (ended) ended();
+      });
+}
+
 void write(const HttpResponse& from, httplib::Response& to) {
   to.status = from.status;
   to.set_header("X-Content-Type-Options", "nosniff");
   for (const auto& [name, value] : from.headers) to.set_header(name, value);
-  if (!from.stream) {
-    to.set_content(from.body, from.content_type);
-    return;
-  }
+  if (from.pour) return pour(from, to);
+  if (!from.stream) return write_body(from, to);
   to.set_chunked_content_provider(
       from.content_type,
       [next = from.stream](std::size_t, httplib::DataSink& sink) {
@@ -106,6 +130,65 @@ Result<std::string> read_body(const httplib::Request& request, const httplib::Co
   return body;
 }
 
+// Threads as they are needed. It is cpp-httplib's to destroy.
+class GrowingPool final : public httplib::TaskQueue {
+ public:
+  GrowingPool(unsigned most, std::atomic<unsigned>& busy) : most_(most), busy_(busy) {}
+
+  void enqueue(std::function<void()> task) override {
+    {
+      const std::scoped_lock lock(mutex_);
+      tasks_.push_back(std::move(task));
+      if (idle_ < tasks_.size() && threads_.size() < most_) threads_.emplace_back([this] { work(); });
+    }
+    wake_.notify_one();
+  }
+
+  void shutdown() override {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      ++idle_;
+      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+      --idle_;
+      if (tasks_.empty()) return;
+      const auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      ++busy_;
+      task();
+      --busy_;
+      lock.lock();
+    }
+  }
+
+  const unsigned most_;
+  std::atomic<unsigned>& busy_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;  // grows only
+  std::size_t idle_ = 0;
+  bool stopping_ = false;
+};
+
+std::unique_ptr<httplib::Server> make_server(const std::shared_ptr<const Certificate>& certificate) {
+  if (!certificate) return std::make_unique<httplib::Server>();
+  return std::make_unique<httplib::SSLServer>([certificate](SSL_CTX& context) {
+    certificate->use_for(&context);
+    return true;
+  });
+}
+
 }  // namespace
 
 std::string HttpRequest::header(const std::string& lower_case_name) const {
@@ -115,10 +198,11 @@ std::string HttpRequest::header(const std::string& lower_case_name) const {
 
 class HttpServer::Impl {
  public:
-  Impl(unsigned threads, Handler handler, std::chrono::milliseconds read_limit) : handler_(std::move(handler)) {
-    server_.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
+  Impl(HttpServerOptions options, Handler handler)
+      : handler_(std::move(handler)), threads_(options.threads), made_(make_server(options.certificate)) {
+    server_.new_task_queue = [this] { return new GrowingPool(threads_, busy_); };
     server_.set_payload_max_length(kMaxBody);
-    server_.set_read_timeout(read_limit);
+    server_.set_read_timeout(options.read_limit);
     server_.set_write_timeout(kWriteLimitSeconds);
     server_.set_keep_alive_max_count(1000);
     server_.set_tcp_nodelay(true);
@@ -178,11 +262,13 @@ class HttpServer::Impl {
   void answer(const httplib::Request& from, std::string body, httplib::Response& to) {
     HttpRequest request{.method = from.method,
                         .path = from.path,
+                        .target = from.target,
                         .query = {},
                         .headers = headers_of(from),
                         .body = std::move(body),
                         .peer = from.remote_addr};
     for (const auto& [name, value] : from.params) request.query[name] = value;
+    if (busy_ > threads_ / 4 * 3) to.set_header("Connection", "close");
     try {
       write(handler_(request), to);
     } catch (const std::exception& fault) {
@@ -191,14 +277,17 @@ class HttpServer::Impl {
     }
   }
 
-  Handler handler_;
-  httplib::Server server_;
+  const Handler handler_;
+  const unsigned threads_;
+  std::atomic<unsigned> busy_ = 0;  // of the threads
+  std::unique_ptr<httplib::Server> made_;
+  httplib::Server& server_ = *made_;
   std::thread thread_;
   std::uint16_t port_ = 0;
 };
 
-HttpServer::HttpServer(unsigned threads, Handler handler, std::chrono::milliseconds read_limit)
-    : impl_(std::make_unique<Impl>(threads, std::move(handler), read_limit)) {}
+HttpServer::HttpServer(HttpServerOptions options, Handler handler)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(handler))) {}
 HttpServer::~HttpServer() = default;
 Result<void> HttpServer::start(const std::string& host, std::uint16_t port) { return impl_->start(host, port); }
 std::uint16_t HttpServer::port() const { return impl_->port(); }

@@ -4,7 +4,9 @@
 // ends, so that nothing of it is taken for the next. It belongs on loopback or a private network, or behind a TLS
 // proxy.
 //
-// Handlers run on its threads, many at once. A handler that throws is a fault of ours: 500, logged.
+// Handlers run on its threads, many at once. A handler that throws is a fault of ours: 500, logged. cpp-httplib keeps a
+// thread for each connection, also while a browser only holds it open: so threads are added as they are needed, up to a
+// limit, and near it connections are ended after their answer.
 #pragma once
 
 #include <chrono>
@@ -21,7 +23,8 @@ namespace ebbtide::api {
 
 struct HttpRequest {
   std::string method;
-  std::string path;  // decoded
+  std::string path;    // decoded
+  std::string target;  // as it was sent, with the query
   std::map<std::string, std::string> query;
   std::map<std::string, std::string> headers;  // names in lower case; the last of each
   std::string body;
@@ -33,21 +36,32 @@ struct HttpRequest {
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
-  std::string body;
-  std::map<std::string, std::string> headers;
+  std::string body = {};
+  std::map<std::string, std::string> headers = {};
   // If set, the body is a stream: called for each next piece, until it returns false or the client has gone. It may
   // block for some seconds. An empty piece is not sent.
-  std::function<bool(std::string& piece)> stream;
+  std::function<bool(std::string& piece)> stream = {};
+  // The same the other way round, for what comes by itself: called once, and writes until it returns. write is false,
+  // and wanted too, when the client has gone.
+  std::function<void(const std::function<bool(std::string_view)>& write, const std::function<bool()>& wanted)> pour =
+      {};
   // Called once when a stream has ended, for whatever reason.
-  std::function<void()> stream_ended;
+  std::function<void()> stream_ended = {};
+};
+
+class Certificate;
+
+struct HttpServerOptions {
+  unsigned threads = 256;                               // at the most
+  std::chrono::milliseconds read_limit{30'000};         // how long a client may leave us without its next byte
+  std::shared_ptr<const Certificate> certificate = {};  // with one, HTTPS
 };
 
 class HttpServer {
  public:
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
-  // read_limit: how long a client may leave us without its next byte.
-  HttpServer(unsigned threads, Handler handler, std::chrono::milliseconds read_limit = std::chrono::seconds(30));
+  HttpServer(HttpServerOptions options, Handler handler);
   ~HttpServer();  // stop()
 
   // Binds and serves; port 0 takes a free one. kUnavailable if the address can't be had. Only GET, HEAD and POST come

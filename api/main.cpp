@@ -2,6 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <list>
+#include <span>
 
 #include "api/commands.h"
 #include "api/process.h"
@@ -49,6 +51,21 @@ const char* type_name(const Setting& setting) {
   }
 }
 
+struct AccountAction {
+  const char* name;
+  const char* help;
+  bool has_name = true;
+};
+constexpr AccountAction kUserActions[] = {
+    {"add", "an account; its password is asked for, or read from the standard input"},
+    {"passwd", "another password; ends the account's sessions"},
+    {"sign-out", "end the account's sessions"},
+    {"remove", "the account and its sessions"},
+    {"list", "all accounts", false}};
+constexpr AccountAction kTokenActions[] = {{"add", "a token, printed once"},
+                                           {"remove", "the token is good for nothing any more"},
+                                           {"list", "all tokens", false}};
+
 // What one command's flags said. Values stay texts: Settings checks them all in one way, wherever they come from.
 struct Said {
   CLI::App* app = nullptr;
@@ -70,6 +87,41 @@ void add_flags(Said& said, unsigned command) {
   }
 }
 
+// `ebbtide user add NAME` and its kin.
+struct Keeper {
+  std::list<Said> said;  // of each action; CLI11 keeps their addresses
+  AccountWish wish;
+
+  void add(CLI::App& app, const char* name, const char* help, std::span<const AccountAction> actions) {
+    auto* group = app.add_subcommand(name, help);
+    group->require_subcommand(1);
+    for (const auto& action : actions) {
+      auto& one = said.emplace_back();
+      one.app = group->add_subcommand(action.name, action.help);
+      if (action.has_name) one.app->add_option("name", wish.name, "whom or what")->required();
+      add_flags(one, kAccounts);
+    }
+  }
+  CLI::App* app_of(const char* action) const {
+    for (const auto& one : said)
+      if (one.app->get_name() == action) return one.app;
+    return nullptr;
+  }
+
+  std::optional<int> run(int (*command)(const Settings&, const AccountWish&)) {
+    for (const auto& one : said) {
+      if (!one.app->parsed()) continue;
+      const auto settings = Settings::gather(kAccounts, one.given, environment, one.file);
+      if (!settings) return complain(settings.error(), kWrongSettings);
+      if (const auto configured = configure_log(*settings); !configured)
+        return complain(configured.error(), kWrongSettings);
+      wish.action = one.app->get_name();
+      return command(*settings, wish);
+    }
+    return std::nullopt;
+  }
+};
+
 int run(const Command& command, const Said& said) {
   const auto settings = Settings::gather(command.settings, said.given, environment, said.file);
   if (!settings) return complain(settings.error(), kWrongSettings);
@@ -89,6 +141,14 @@ int main(int argc, char** argv) {
     said[i].app = app.add_subcommand(kCommands[i].name, kCommands[i].help);
     add_flags(said[i], kCommands[i].settings);
   }
+  Keeper users;
+  users.add(app, "user", "who may sign in", kUserActions);
+  users.app_of("add")->add_option("--role", users.wish.role, "viewer or admin [viewer]");
+  Keeper tokens;
+  tokens.add(app, "token", "tokens for scripts and Prometheus", kTokenActions);
+  tokens.wish.role = "read";
+  tokens.app_of("add")->add_option("--scope", tokens.wish.role, "read or admin [read]");
+  tokens.app_of("add")->add_option("--days", tokens.wish.days, "how long it lasts [90]")->check(CLI::Range(1, 3650));
   const auto* version = app.add_subcommand("version", "print the version");
   try {
     app.parse(argc, argv);
@@ -101,5 +161,6 @@ int main(int argc, char** argv) {
   }
   for (std::size_t i = 0; i < std::size(kCommands); ++i)
     if (said[i].app->parsed()) return run(kCommands[i], said[i]);
-  return kWrongSettings;
+  if (const auto done = users.run(run_user)) return *done;
+  return tokens.run(run_token).value_or(kWrongSettings);
 }

@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace ebbtide::api {
 namespace {
@@ -27,17 +28,14 @@ class Families {
     list_.back().metric.push_back(std::move(metric));
   }
 
-  // Quantiles over samples that are given whole.
-  void summary(std::vector<double> samples) {
+  void histogram(const Histogram& histogram, std::vector<ClientMetric::Label> labels = {}) {
     ClientMetric metric;
-    std::ranges::sort(samples);
-    for (const double sample : samples) metric.summary.sample_sum += sample;
-    metric.summary.sample_count = samples.size();
-    for (const double quantile : {0.5, 0.9, 0.99}) {
-      if (samples.empty()) break;
-      const auto at = static_cast<std::size_t>(quantile * static_cast<double>(samples.size() - 1));
-      metric.summary.quantile.push_back({quantile, samples[at]});
-    }
+    metric.label = std::move(labels);
+    metric.histogram.sample_count = histogram.count();
+    metric.histogram.sample_sum = histogram.sum();
+    for (std::size_t i = 0; i < Histogram::kBounds.size(); ++i)
+      metric.histogram.bucket.push_back({histogram.at_most(i), Histogram::kBounds[i]});
+    metric.histogram.bucket.push_back({histogram.count(), std::numeric_limits<double>::infinity()});
     list_.back().metric.push_back(std::move(metric));
   }
 
@@ -62,9 +60,13 @@ void write_clusters(Families& families, const std::vector<plugin::ClusterView>& 
   each([](const auto& cluster) { return cluster.state.events; });
   families.family("ebbtide_engine_listings_total", "Full listings of the engine.", MetricType::Counter);
   each([](const auto& cluster) { return cluster.state.resyncs; });
-  families.family("ebbtide_engine_event_lag_milliseconds", "Time from the last event to its arrival.",
-                  MetricType::Gauge);
-  each([](const auto& cluster) { return cluster.state.last_event_lag_ms; });
+  families.family("ebbtide_engine_event_lag_seconds", "Time from the last event to its arrival.", MetricType::Gauge);
+  each([](const auto& cluster) { return static_cast<double>(cluster.state.last_event_lag_ms) / 1000; });
+  families.family("ebbtide_engine_connections_total", "How often the engine's event stream came up.",
+                  MetricType::Counter);
+  each([](const auto& cluster) { return cluster.state.connections; });
+  families.family("ebbtide_cluster_drained", "Whether an admin wants no new agents there.", MetricType::Gauge);
+  each([](const auto& cluster) { return cluster.drained ? 1 : 0; });
 }
 
 void write_agents(Families& families, const std::vector<plugin::AgentView>& agents) {
@@ -79,6 +81,9 @@ void write_agents(Families& families, const std::vector<plugin::AgentView>& agen
   }
   families.family("ebbtide_agents", "Agents by state.", MetricType::Gauge);
   for (const auto& [state, number] : states) families.value(number, {{"state", state}});
+  families.family("ebbtide_agents_left", "Agents of which something refuses to go.", MetricType::Gauge);
+  families.value(static_cast<double>(
+      std::ranges::count_if(agents, [](const auto& view) { return !view.agent.reap_left.empty(); })));
   families.family("ebbtide_belongings", "What agents' jobs have on the engines, by kind.", MetricType::Gauge);
   for (const auto& [kind, number] : kinds) families.value(number, {{"kind", kind}});
 }
@@ -93,20 +98,32 @@ void write_counters(Families& families, const plugin::FleetCounters& counters) {
   families.value(static_cast<double>(counters.leftovers));
   families.family("ebbtide_audit_lost_total", "Audit records that could not be written.", MetricType::Counter);
   families.value(static_cast<double>(counters.audit_lost));
-  families.family("ebbtide_create_seconds", "From create-agent to a started container, of the last 1000.",
-                  MetricType::Summary);
-  families.summary(counters.create_seconds);
-  families.family("ebbtide_reap_seconds", "From an agent's end to an engine without it, of the last 1000.",
-                  MetricType::Summary);
-  families.summary(counters.reap_seconds);
+  families.family("ebbtide_create_seconds", "From create-agent to a started container.", MetricType::Histogram);
+  families.histogram(counters.create_seconds);
+  families.family("ebbtide_pull_seconds", "Pulls of agents' images, once for each agent that waited.",
+                  MetricType::Histogram);
+  families.histogram(counters.pull_seconds);
+  families.family("ebbtide_reap_seconds", "From the first removal of an agent's belongings to an engine without it.",
+                  MetricType::Histogram);
+  families.histogram(counters.reap_seconds);
+}
+
+// "POST /containers/create 201" in parts.
+std::vector<ClientMetric::Label> request_labels(const std::string& engine, const std::string& request) {
+  const auto first = request.find(' ');
+  const auto last = request.rfind(' ');
+  if (first == std::string::npos || first == last) return {{"engine", engine}, {"route", request}};
+  return {{"engine", engine},
+          {"method", request.substr(0, first)},
+          {"route", request.substr(first + 1, last - first - 1)},
+          {"status", request.substr(last + 1)}};
 }
 
 void write_gateways(Families& families, const std::map<std::string, gateway::GatewayCounters>& gateways) {
-  families.family("ebbtide_gateway_requests_total", "Requests to gateways, by endpoint and status.",
-                  MetricType::Counter);
+  families.family("ebbtide_gateway_requests_total", "Requests to gateways, by route and status.", MetricType::Counter);
   for (const auto& [engine, counters] : gateways)
     for (const auto& [request, number] : counters.requests)
-      families.value(static_cast<double>(number), {{"engine", engine}, {"request", request}});
+      families.value(static_cast<double>(number), request_labels(engine, request));
   families.family("ebbtide_gateway_refusals_total", "Requests that policy refused, by rule.", MetricType::Counter);
   for (const auto& [engine, counters] : gateways)
     for (const auto& [rule, number] : counters.refusals)
@@ -119,6 +136,33 @@ void write_gateways(Families& families, const std::map<std::string, gateway::Gat
     families.value(static_cast<double>(counters.open_streams), {{"engine", engine}});
 }
 
+void write_latencies(Families& families, const std::map<std::string, std::map<std::string, Histogram>>& latencies) {
+  families.family("ebbtide_engine_request_seconds", "How long engines took to answer Ebbtide's own requests.",
+                  MetricType::Histogram);
+  for (const auto& [engine, methods] : latencies)
+    for (const auto& [method, histogram] : methods)
+      families.histogram(histogram, {{"engine", engine}, {"method", method}});
+}
+
+void write_channels(Families& families, plugin::Fleet& fleet) {
+  std::map<std::string, plugin::ChannelState> states;
+  for (const auto& gocd : fleet.gocd_servers()) states[gocd] = fleet.channel(gocd).state();
+  const auto each = [&](auto number) {
+    for (const auto& [gocd, state] : states) families.value(static_cast<double>(number(state)), {{"gocd", gocd}});
+  };
+  families.family("ebbtide_bridge_connected", "Whether a bridge holds the processor channel.", MetricType::Gauge);
+  each([](const auto& state) { return state.connected ? 1 : 0; });
+  families.family("ebbtide_processor_requests_waiting", "Processor requests that no bridge has fetched.",
+                  MetricType::Gauge);
+  each([](const auto& state) { return state.waiting; });
+  families.family("ebbtide_processor_requests_in_flight", "Processor requests that wait for GoCD's answer.",
+                  MetricType::Gauge);
+  each([](const auto& state) { return state.in_flight; });
+  families.family("ebbtide_processor_requests_given_up_total", "Processor requests that were given up.",
+                  MetricType::Counter);
+  each([](const auto& state) { return state.given_up; });
+}
+
 }  // namespace
 
 std::string metrics_text(plugin::Fleet& fleet) {
@@ -127,13 +171,8 @@ std::string metrics_text(plugin::Fleet& fleet) {
   write_agents(families, fleet.agents());
   write_counters(families, fleet.counters());
   write_gateways(families, fleet.gateway_counters());
-  families.family("ebbtide_processor_requests_waiting", "Processor requests that no bridge has fetched.",
-                  MetricType::Gauge);
-  for (const auto& gocd : fleet.gocd_servers())
-    families.value(static_cast<double>(fleet.channel(gocd).state().waiting), {{"gocd", gocd}});
-  families.family("ebbtide_bridge_connected", "Whether a bridge holds the processor channel.", MetricType::Gauge);
-  for (const auto& gocd : fleet.gocd_servers())
-    families.value(fleet.channel(gocd).state().connected ? 1 : 0, {{"gocd", gocd}});
+  write_latencies(families, fleet.engine_latencies());
+  write_channels(families, fleet);
   return families.text();
 }
 

@@ -1,11 +1,13 @@
 // ebbtide serve: the server.
 #include <filesystem>
 
+#include "api/certificate.h"
 #include "api/commands.h"
 #include "api/http_server.h"
 #include "api/process.h"
 #include "api/surface.h"
 #include "docker/base/log.h"
+#include "docker/base/text.h"
 #include "docker/engine/http_engine.h"
 
 namespace ebbtide::api {
@@ -24,12 +26,46 @@ plugin::FleetSettings fleet_settings(const Settings& settings, const std::string
   fleet.gateway_loops = static_cast<unsigned>(settings.number("gateway_loops"));
   fleet.sweep = std::chrono::seconds(settings.number("sweep"));
   fleet.audit = audit_settings(settings);
+  fleet.history = std::chrono::hours(24 * settings.number("history_days"));
   return fleet;
 }
 
-std::string url_of(const HostAndPort& listen, std::uint16_t port) {
+// "a, b" → a and b
+std::vector<std::string> listed(const std::string& text) {
+  std::vector<std::string> items;
+  for (const auto& item : split(text, ','))
+    if (!trim(item).empty()) items.emplace_back(trim(item));
+  return items;
+}
+
+Result<std::shared_ptr<const Certificate>> certificate_of(const Settings& settings) {
+  const auto chain = settings.text("tls_cert");
+  const auto key = settings.text("tls_key");
+  if (chain.empty() && key.empty()) return nullptr;
+  if (chain.empty() || key.empty()) return fail(Error::invalid("tls_cert and tls_key go together: set both"));
+  return Certificate::load(chain, key);
+}
+
+Result<GateSettings> gate_settings(const Settings& settings, const std::string& token, bool tls) {
+  GateSettings gate{.token = token, .page_url = settings.text("page_url")};
+  gate.tls = tls || gate.page_url.starts_with("https://");
+  gate.session_life = std::chrono::hours(settings.number("session_hours"));
+  gate.proxy_addresses = listed(settings.text("proxy_addresses"));
+  gate.proxy_header = to_lower(settings.text("proxy_user_header"));
+  gate.proxy_admins = listed(settings.text("proxy_admins"));
+  if (gate.proxy_addresses.empty() != gate.proxy_header.empty())
+    return fail(Error::invalid("proxy_addresses and proxy_user_header go together: set both"));
+  return gate;
+}
+
+bool gate_is_safe(const Settings& settings, bool tls) {
+  return tls || settings.text("page_url").starts_with("https://");
+}
+
+std::string url_of(const HostAndPort& listen, std::uint16_t port, bool tls) {
   const bool ipv6 = listen.host.find(':') != std::string::npos;
-  return "http://" + (ipv6 ? "[" + listen.host + "]" : listen.host) + ":" + std::to_string(port) + "/";
+  return (tls ? "https://" : "http://") + (ipv6 ? "[" + listen.host + "]" : listen.host) + ":" + std::to_string(port) +
+         "/";
 }
 
 }  // namespace
@@ -40,6 +76,11 @@ int serve(const Settings& settings) {
   if (!listen) return complain(listen.error(), kWrongSettings);
   const auto token = access_token(settings, *listen);
   if (!token) return complain(token.error(), kWrongSettings);
+  const auto certificate = certificate_of(settings);
+  if (!certificate) return complain(certificate.error(), kWrongSettings);
+  const bool tls = *certificate != nullptr;
+  auto gate = gate_settings(settings, *token, tls);
+  if (!gate) return complain(gate.error(), kWrongSettings);
   if (const auto made = make_folder(settings.text("run_dir"), "--run-dir"); !made)
     return complain(made.error(), kFailed);
   const auto state = open_state(settings);
@@ -50,19 +91,25 @@ int serve(const Settings& settings) {
   plugin::Fleet fleet(fleet_settings(settings, state->server_id), state->database, std::make_shared<SystemClock>(),
                       [](const EngineAddress& address) { return make_http_engine(address); });
   auto page_url = settings.text("page_url");
-  plugin::Contract contract(fleet, page_url.empty() ? url_of(*listen, listen->port) : page_url);
-  Surface surface(fleet, contract, {.token = *token});
-  HttpServer server(static_cast<unsigned>(settings.number("http_threads")),
+  plugin::Contract contract(fleet, page_url.empty() ? url_of(*listen, listen->port, tls) : page_url);
+  const auto threads = static_cast<unsigned>(settings.number("http_threads"));
+  auto accounts = std::make_shared<Accounts>(state->database, std::make_shared<SystemClock>());
+  Surface surface(fleet, contract, accounts, {.gate = std::move(*gate), .seats = threads / 2});
+  HttpServer server({.threads = threads, .certificate = *certificate},
                     [&surface](const HttpRequest& request) { return surface.handle(request); });
   fleet.start();
   if (const auto started = server.start(listen->host, listen->port); !started) {
     fleet.stop();
     return complain(started.error(), kFailed);
   }
-  log_info("listening", {{"address", url_of(*listen, server.port())},
+  log_info("listening", {{"address", url_of(*listen, server.port(), tls)},
                          {"version", EBBTIDE_VERSION},
                          {"server", state->server_id},
                          {"token", token->empty() ? "none" : "required"}});
+  if (!listen->is_loopback() && !gate_is_safe(settings, tls))
+    log_warning(
+        "passwords and tokens cross the network in the clear: set tls_cert and tls_key, or put a TLS proxy in "
+        "front and set page_url to its https address");
   signals.wait();
   log_info("stopping: agents live on");
   surface.stop();

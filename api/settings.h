@@ -20,6 +20,7 @@ enum class SettingType { kText, kFlag, kSeconds, kMinutes, kCount };
 inline constexpr unsigned kServe = 1;
 inline constexpr unsigned kGateway = 2;
 inline constexpr unsigned kReap = 4;
+inline constexpr unsigned kAccounts = 8;  // user and token
 inline constexpr unsigned kAll = kServe | kGateway | kReap;
 
 struct Setting {

@@ -23,7 +23,13 @@ Json job_json(const plugin::JobIdentifier& job) {
           {"id", job.job_id}};
 }
 
-Json belonging_json(const Belonging& belonging) {
+Json usage_json(const Usage& usage) {
+  return {{"cpu_percent", static_cast<double>(static_cast<std::int64_t>(usage.cpu_percent * 10)) / 10},
+          {"memory_bytes", usage.memory_bytes},
+          {"memory_limit_bytes", usage.memory_limit_bytes}};
+}
+
+Json belonging_json(const Belonging& belonging, const UsageByContainer& usage) {
   Json json{{"kind", to_string(belonging.kind)},
             {"id", belonging.id},
             {"name", belonging.name},
@@ -33,33 +39,45 @@ Json belonging_json(const Belonging& belonging) {
     json["image"] = belonging.image;
     json["state"] = belonging.state;
     json["ports"] = belonging.ports;
+    if (const auto used = usage.find(belonging.id); used != usage.end()) json["usage"] = usage_json(used->second);
   }
   if (belonging.kind == Kind::kExec) json["container"] = belonging.container;
   return json;
 }
 
-Json agent_json(const plugin::AgentView& view) {
+Json steps_json(const std::vector<plugin::Step>& steps) {
+  auto list = Json::array();
+  for (const auto& step : steps) list.push_back({{"at", time_json(step.at)}, {"text", step.text}});
+  return list;
+}
+
+Json agent_object(const plugin::AgentView& view, const UsageByContainer& usage) {
   const auto& agent = view.agent;
   Json json{{"id", agent.id},
             {"gocd", agent.gocd},
             {"cluster", agent.cluster},
             {"job", job_json(agent.job)},
+            {"job_url", view.job_url},
             {"state", plugin::to_string(agent.state)},
             {"phase", agent.phase},
             {"created", time_json(agent.created)},
             {"state_since", time_json(agent.state_since)},
+            {"registered", agent.registered ? time_json(*agent.registered) : Json()},
             {"container", agent.container_id},
             {"image", agent.image},
             {"docker_access", plugin::to_string(agent.access)},
+            {"kept", view.kept},
+            {"keep_minutes", view.keep.count()},
             {"reap_tries", agent.reap_tries},
             {"left", agent.reap_left}};
   if (agent.end_cause) json["end_cause"] = plugin::to_string(*agent.end_cause);
+  if (const auto sum = total(usage)) json["usage"] = usage_json(*sum);
   json["belongings"] = Json::array();
-  for (const auto& belonging : view.belongings) json["belongings"].push_back(belonging_json(belonging));
+  for (const auto& belonging : view.belongings) json["belongings"].push_back(belonging_json(belonging, usage));
   return json;
 }
 
-Json cluster_json(const plugin::ClusterView& cluster) {
+Json cluster_json(const plugin::ClusterView& cluster, const Disk& disk) {
   Json json{{"key", cluster.key},
             {"gocd", cluster.gocd},
             {"engine", cluster.engine},
@@ -70,7 +88,10 @@ Json cluster_json(const plugin::ClusterView& cluster) {
             {"agents", cluster.agents},
             {"max_agents", cluster.max_agents},
             {"queued", cluster.queued},
-            {"draining", cluster.draining}};
+            {"draining", cluster.draining},
+            {"drained", cluster.drained},
+            {"refusals", cluster.refusals}};
+  if (disk.total_bytes > 0) json["disk"] = {{"total_bytes", disk.total_bytes}, {"free_bytes", disk.free_bytes}};
   if (cluster.info)
     json["info"] = {{"version", cluster.info->version},
                     {"api_version", cluster.info->api_version},
@@ -95,22 +116,45 @@ Json entry_json(const plugin::HistoryEntry& entry) {
           {"oom_killed", entry.oom_killed},
           {"last_log", entry.last_log},
           {"reaped", entry.reaped},
-          {"left", entry.left}};
+          {"left", entry.left},
+          {"number", entry.number}};
+}
+
+Json trouble_json(const Trouble& trouble) {
+  return {{"severity", trouble.error ? "error" : "warning"}, {"text", trouble.text}};
 }
 
 template <class Items, class Write>
-std::string list(const Items& items, Write write) {
+Json list(const Items& items, Write write) {
   auto array = Json::array();
   for (const auto& item : items) array.push_back(write(item));
-  return dump(array);
+  return array;
+}
+
+Json clusters_list(const std::vector<plugin::ClusterView>& clusters, const std::map<std::string, Disk>& disks) {
+  return list(clusters, [&](const auto& cluster) {
+    const auto disk = disks.find(cluster.key);
+    return cluster_json(cluster, disk == disks.end() ? Disk{} : disk->second);
+  });
+}
+
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// Of objects that are texts already.
+void append_rows(std::string& text, const Snapshot& snapshot, const auto& takes) {
+  text += '[';
+  for (const auto& row : snapshot.rows) {
+    if (!takes(*row)) continue;
+    if (text.back() != '[') text += ',';
+    text += row->json;
+  }
+  text += ']';
 }
 
 }  // namespace
 
-std::string clusters_json(const std::vector<plugin::ClusterView>& clusters) { return list(clusters, cluster_json); }
-
-std::string agents_json(const std::vector<plugin::AgentView>& agents, bool alone) {
-  return alone ? dump(agent_json(agents.front())) : list(agents, agent_json);
+std::string clusters_json(const std::vector<plugin::ClusterView>& clusters, const std::map<std::string, Disk>& disks) {
+  return dump(clusters_list(clusters, disks));
 }
 
 std::string audit_json(const std::vector<AuditRecord>& records) {
@@ -119,6 +163,47 @@ std::string audit_json(const std::vector<AuditRecord>& records) {
   return (text.empty() ? "[" : text) + "]\n";
 }
 
-std::string history_json(const std::vector<plugin::HistoryEntry>& history) { return list(history, entry_json); }
+std::string history_json(const std::vector<plugin::HistoryEntry>& history) { return dump(list(history, entry_json)); }
+
+std::string ended_json(const plugin::HistoryEntry& entry) {
+  auto json = entry_json(entry);
+  json["steps"] = steps_json(entry.steps);
+  return dump(json);
+}
+
+std::string troubles_json(const std::vector<Trouble>& troubles) { return dump(list(troubles, trouble_json)); }
+
+std::string agent_json(const plugin::AgentView& view, const UsageByContainer& usage) {
+  return text_of(agent_object(view, usage));
+}
+
+std::string whole_agent_json(const plugin::AgentView& view, const UsageByContainer& usage) {
+  auto json = agent_object(view, usage);
+  json["steps"] = steps_json(view.agent.steps);
+  json["environment_names"] = view.environment_names;
+  return dump(json);
+}
+
+std::string agents_json(const Snapshot& snapshot, const Filter& filter) {
+  std::string text;
+  append_rows(text, snapshot, [&](const Row& row) { return filter.takes(row); });
+  return text + "\n";
+}
+
+std::string changes_json(const Snapshot& snapshot, std::uint64_t since) {
+  const bool whole = !snapshot.reaches(since);
+  std::string text = "{\"version\":" + std::to_string(snapshot.version) + ",\"whole\":" + (whole ? "true" : "false");
+  text += ",\"agents\":";
+  append_rows(text, snapshot, [&](const Row& row) { return whole || row.version > since; });
+  auto gone = Json::array();
+  for (const auto& [version, id] : snapshot.gone)
+    if (!whole && version > since) gone.push_back(id);
+  text += ",\"gone\":" + text_of(gone);
+  if (whole || snapshot.clusters_version > since)
+    text += ",\"clusters\":" + text_of(clusters_list(snapshot.clusters, snapshot.disks));
+  if (whole || snapshot.troubles_version > since)
+    text += ",\"troubles\":" + text_of(list(snapshot.troubles, trouble_json));
+  return text + "}\n";
+}
 
 }  // namespace ebbtide::api

@@ -1,8 +1,9 @@
 # cmake -DOUTPUT=… -DFILES="a;b" -P EmbedFiles.cmake: a C++ source with each file as a string literal, and
 # `constexpr EmbeddedFile kFiles[]` of {name, content}. Literals are cut, since compilers limit their length.
 set(text "// Made from files by cmake/EmbedFiles.cmake.\n#pragma once\n#include <string_view>\n")
-string(APPEND text "struct EmbeddedFile { std::string_view name; std::string_view content; };\n")
-string(APPEND text "inline constexpr EmbeddedFile kFiles[] = {\n")
+# Unnamed: two of these headers are in one program, each included by one source.
+string(APPEND text "namespace {\nstruct EmbeddedFile { std::string_view name; std::string_view content; };\n")
+string(APPEND text "constexpr EmbeddedFile kFiles[] = {\n")
 foreach(file IN LISTS FILES)
   get_filename_component(name ${file} NAME)
   file(READ ${file} hex HEX)
@@ -23,5 +24,5 @@ foreach(file IN LISTS FILES)
   endif()
   string(APPEND text "  {\"${name}\", std::string_view(${literals}, ${size})},\n")
 endforeach()
-string(APPEND text "};\n")
+string(APPEND text "};\n}  // namespace\n")
 file(WRITE ${OUTPUT} "${text}")

@@ -44,6 +44,14 @@ enum class EndCause {
 };
 std::string_view to_string(EndCause cause);
 
+// What happened to an agent, for its time line.
+struct Step {
+  TimePoint at{};
+  std::string text;  // one line
+};
+
+inline constexpr std::size_t kSteps = 100;
+
 struct Agent {
   std::string id;  // elastic agent id = container name
   std::string gocd;
@@ -68,6 +76,7 @@ struct Agent {
   std::string last_log;  // the last lines of a container that died
   int reap_tries = 0;
   std::vector<std::string> reap_left;  // what refused to go at the last try
+  std::vector<Step> steps;             // the newest kSteps
 };
 
 }  // namespace ebbtide::plugin

@@ -11,7 +11,9 @@ Cluster::Cluster(std::string gocd, ClusterProfile profile, Parts parts)
       key_(cluster_key(gocd_, profile)),
       profile_(std::move(profile)),
       watch_(std::move(parts.engine), std::move(parts.store), std::move(parts.server_id), parts.sweep),
-      gateways_(watch_, parts.gateway_loops) {}
+      gateways_(watch_, parts.gateway_loops) {
+  watch_.ledger().report_to(std::move(parts.changes));
+}
 
 ClusterProfile Cluster::profile() const {
   const std::scoped_lock lock(mutex_);

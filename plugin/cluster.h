@@ -27,6 +27,7 @@ class Cluster {
     std::string server_id;
     std::chrono::seconds sweep{60};
     unsigned gateway_loops = 2;
+    std::shared_ptr<Changes> changes;
   };
   Cluster(std::string gocd, ClusterProfile profile, Parts parts);
 
@@ -36,13 +37,16 @@ class Cluster {
   const EngineWatch& watch() const { return watch_; }
   Engine& engine() { return watch_.engine(); }
   gateway::GatewayHost& gateways() { return gateways_; }
+  const gateway::GatewayHost& gateways() const { return gateways_; }
   ImagePuller& puller() { return puller_; }
 
   ClusterProfile profile() const;
   void set_profile(ClusterProfile profile);
 
-  // Its agents finish, and no new ones are made.
+  // GoCD has no profile of it any more: idle agents end, the others finish, and it is forgotten.
   std::atomic<bool> draining = false;
+  // An admin wants no new agents here; those that are there finish.
+  std::atomic<bool> drained = false;
   // The agents that the engine had when it was first listed are known: only now can they be counted.
   std::atomic<bool> taken_up = false;
 

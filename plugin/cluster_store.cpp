@@ -14,6 +14,8 @@ constexpr const char* kTable =
     "CREATE TABLE IF NOT EXISTS clusters (key TEXT PRIMARY KEY, gocd TEXT NOT NULL, properties TEXT NOT NULL) "
     "WITHOUT ROWID";
 
+constexpr const char* kDrainedTable = "CREATE TABLE IF NOT EXISTS drained (key TEXT PRIMARY KEY) WITHOUT ROWID";
+
 // What only a create-agent message needs, and brings anew.
 constexpr const char* kNotKept[] = {"environment_variables",     "enable_private_registry_authentication",
                                     "private_registry_server",   "private_registry_username",
@@ -31,7 +33,10 @@ Properties read(const std::string& text) {
 }  // namespace
 
 ClusterStore::ClusterStore(std::shared_ptr<Database> database) : database_(std::move(database)) {
-  note(database_->run([](SQLite::Database& db) { db.exec(kTable); }));
+  note(database_->run([](SQLite::Database& db) {
+    db.exec(kTable);
+    db.exec(kDrainedTable);
+  }));
 }
 
 void ClusterStore::save(const Row& row) {
@@ -51,6 +56,24 @@ void ClusterStore::forget(const std::string& key) {
     SQLite::bind(remove, key);
     remove.exec();
   }));
+}
+
+void ClusterStore::set_drained(const std::string& key, bool drained) {
+  note(database_->run([&](SQLite::Database& db) {
+    SQLite::Statement change(
+        db, drained ? "INSERT OR IGNORE INTO drained VALUES (?)" : "DELETE FROM drained WHERE key = ?");
+    SQLite::bind(change, key);
+    change.exec();
+  }));
+}
+
+bool ClusterStore::is_drained(const std::string& key) const {
+  const auto found = database_->use([&](SQLite::Database& db) {
+    SQLite::Statement query(db, "SELECT 1 FROM drained WHERE key = ?");
+    SQLite::bind(query, key);
+    return query.executeStep();
+  });
+  return found && *found;
 }
 
 std::vector<ClusterStore::Row> ClusterStore::all() const {

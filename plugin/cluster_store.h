@@ -24,6 +24,9 @@ class ClusterStore {
 
   void save(const Row& row);
   void forget(const std::string& key);
+  // Whether an admin wants no new agents there.
+  void set_drained(const std::string& key, bool drained);
+  bool is_drained(const std::string& key) const;
   std::vector<Row> all() const;
 
  private:

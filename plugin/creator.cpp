@@ -67,7 +67,8 @@ void Creator::request(const std::shared_ptr<Cluster>& cluster, const ClusterProf
       repeated = "GoCD asked again: agent " + id + " is " + std::string(to_string(known->agent.state)) + " already";
     } else {
       entry.sequence = ++core_.sequence;
-      core_.agents.emplace(id, std::move(entry));
+      core_.add_step(entry, accepted);
+      core_.touch(core_.agents.emplace(id, std::move(entry)).first->second);
     }
   }
   log_info("create-agent", {{"agent", id}, {"job", request.job.text()}, {"image", profile.image}});
@@ -119,11 +120,12 @@ void Creator::tell_place(const Cluster& cluster, const std::string& id) {
       ++waiting;
       if (entry.sequence < me->second.sequence) ++ahead;
     }
-    me->second.agent.phase = std::to_string(ahead + 1) + " of " + std::to_string(waiting) + " in the queue";
   }
   const auto limit = cluster.profile().max_agents;
   const auto position = "position " + std::to_string(ahead + 1) + " of " + std::to_string(waiting);
-  if (!cluster.watch().state().error.empty())
+  if (cluster.drained)
+    core_.say(cluster.gocd(), job, "queued: an administrator wants no new agents on this engine; " + position);
+  else if (!cluster.watch().state().error.empty())
     core_.say(cluster.gocd(), job, "queued: the engine does not answer; " + position);
   else if (limit > 0 && agents >= limit)
     core_.say(cluster.gocd(), job,
@@ -133,7 +135,8 @@ void Creator::tell_place(const Cluster& cluster, const std::string& id) {
 
 void Creator::admit(const std::string& cluster_key) {
   const auto cluster = core_.cluster(cluster_key);
-  if (!cluster || !cluster->taken_up || !cluster->watch().state().connected) return;
+  if (!cluster || !cluster->watch().state().connected) return;
+  const bool open = cluster->taken_up && !cluster->drained;
   const auto limit = cluster->profile().max_agents;
   std::vector<std::string> admitted;
   {
@@ -147,13 +150,26 @@ void Creator::admit(const std::string& cluster_key) {
     }
     std::ranges::sort(queue, {}, &AgentEntry::sequence);
     for (auto* entry : queue) {
-      if (limit > 0 && agents >= limit) break;
+      if (!open || (limit > 0 && agents >= limit)) break;
       ++agents;
       core_.move(*entry, AgentState::kPulling);
       admitted.push_back(entry->agent.id);
     }
+    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(admitted.size()));
+    number(queue);
   }
   for (const auto& id : admitted) core_.creates.submit([this, id] { find_image(id); });
+}
+
+// The places of those that wait, in their order, for people. The lock is held.
+void Creator::number(const std::vector<AgentEntry*>& queue) {
+  for (std::size_t i = 0; i < queue.size(); ++i) {
+    auto& entry = *queue[i];
+    auto phase = std::to_string(i + 1) + " of " + std::to_string(queue.size()) + " in the queue";
+    if (entry.agent.phase == phase) continue;
+    entry.agent.phase = std::move(phase);
+    core_.touch(entry);
+  }
 }
 
 bool Creator::wanted(const std::string& id, AgentState state) const {
@@ -212,6 +228,10 @@ void Creator::pulled(const std::string& id, const Result<void>& result, TimePoin
   const auto entry = core_.find(id);
   if (!entry || entry->agent.state != AgentState::kPulling) return;
   if (!result) return failed(id, result.error().within("pull image " + entry->agent.image));
+  {
+    const std::scoped_lock lock(core_.mutex);
+    core_.counters.pull_seconds.add(std::chrono::duration<double>(core_.now() - began).count());
+  }
   core_.say(entry->agent, "image pulled in " + seconds_between(began, core_.now()));
   core_.creates.submit([this, id] { build(id); });
 }
@@ -330,7 +350,7 @@ void Creator::link_socket(Cluster& cluster, const AgentEntry& entry, const std::
   if (!linked) linked = engine.put_archive(container, "/", socket_link_tar(there && *there ? "run" : "var/run"));
   if (linked) return;
   log_warning("no link to the gateway at /var/run/docker.sock",
-              {{"agent", entry.agent.id}, {"error", linked.error().message}});
+              {{"agent", entry.agent.id}, {"job", entry.agent.job.text()}, {"error", linked.error().message}});
   core_.say(entry.agent, "there is no /var/run/docker.sock in the agent; Docker clients must follow DOCKER_HOST");
 }
 
@@ -344,13 +364,11 @@ void Creator::started(const std::string& id) {
     ends = entry.agent.state == AgentState::kTerminating;
     if (ends || !core_.move(entry, AgentState::kRegistering)) return;
     agent = entry.agent;
-    auto& times = core_.counters.create_seconds;
-    times.push_back(std::chrono::duration<double>(core_.now() - agent->created).count());
-    if (times.size() > 1000) times.erase(times.begin());
+    core_.counters.create_seconds.add(std::chrono::duration<double>(core_.now() - agent->created).count());
   });
   if (ends) return terminator_.proceed(id);
   if (!agent) return;
-  log_info("agent started", {{"agent", id}, {"container", agent->container_id}});
+  log_info("agent started", {{"agent", id}, {"job", agent->job.text()}, {"container", agent->container_id}});
   core_.say(*agent, "container " + id + " (" + agent->container_id.substr(0, 12) + ") started; it registers now");
   core_.clear_note(image_note(*agent));
   core_.refresh_health(agent->gocd);
@@ -374,7 +392,8 @@ void Creator::failed(const std::string& id, const Error& error) {
     return;
   }
   if (engine_may_be_away(error) && !cluster->engine().ping()) return wait_for_engine(id);
-  log_warning("agent could not be created", {{"agent", id}, {"error", error.message}});
+  log_warning("agent could not be created",
+              {{"agent", id}, {"job", entry->agent.job.text()}, {"error", error.message}});
   core_.say(entry->agent, "agent " + id + " could not be created: " + error.message);
   core_.note(entry->agent.gocd, image_note(entry->agent),
              {.type = "error",

@@ -29,6 +29,7 @@ class Creator {
   AgentEntry new_entry(const Cluster& cluster, const ClusterProfile& cluster_profile, const AgentProfile& profile,
                        const CreateAgent& request) const;
   AgentEntry* agent_for(const Agent& wanted);
+  void number(const std::vector<AgentEntry*>& queue);
   void tell_place(const Cluster& cluster, const std::string& id);
   void find_image(const std::string& id);
   void pull(const std::string& id);

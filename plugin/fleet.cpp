@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "docker/base/log.h"
+#include "docker/base/text.h"
 #include "plugin/creator.h"
+#include "plugin/desk.h"
 #include "plugin/fleet_core.h"
 #include "plugin/recovery.h"
 #include "plugin/round.h"
@@ -11,6 +13,14 @@
 
 namespace ebbtide::plugin {
 namespace {
+
+// Where GoCD shows a job; nothing where its address could be something else than one of the web.
+std::string job_url(const std::string& go_server_url, const JobIdentifier& job) {
+  if (!go_server_url.starts_with("http://") && !go_server_url.starts_with("https://")) return {};
+  return go_server_url + "/tab/build/detail/" + percent_encode(job.pipeline_name) + "/" +
+         std::to_string(job.pipeline_counter) + "/" + percent_encode(job.stage_name) + "/" +
+         percent_encode(job.stage_counter) + "/" + percent_encode(job.job_name);
+}
 
 // After a job was given to an agent: by then GoCD lists it as building.
 constexpr std::chrono::seconds kLookAfterAssignment{5};
@@ -24,7 +34,8 @@ class Fleet::Impl {
         terminator_(core_, [this](const std::string& gocd, const CreateAgent& request) { create(gocd, request); }),
         creator_(core_, terminator_),
         recovery_(core_, creator_, terminator_),
-        round_(core_, terminator_) {
+        round_(core_, terminator_),
+        desk_(core_, terminator_) {
     core_.place_freed = [this](const std::string& cluster) { creator_.admit(cluster); };
   }
   ~Impl() { stop(); }
@@ -42,6 +53,7 @@ class Fleet::Impl {
 
   void stop() {
     if (core_.stopping.exchange(true)) return;
+    core_.changes->close();
     {
       const std::scoped_lock lock(core_.mutex);
       for (const auto& [gocd, channel] : core_.channels) channel->close();
@@ -129,9 +141,10 @@ class Fleet::Impl {
     begin_round(gocd);
   }
 
-  Result<void> end(const std::string& id, EndCause cause) {
-    if (!core_.find(id)) return fail(Error::not_found("there is no agent " + id));
-    terminator_.end(id, cause);
+  Result<void> drain_for(const std::string& key, bool wanted, const std::string& who) {
+    const auto cluster = desk_.drain(key, wanted, who);
+    if (!cluster) return fail(cluster.error());
+    if (!wanted) creator_.admit(key);
     return {};
   }
 
@@ -144,7 +157,10 @@ class Fleet::Impl {
                      .state = cluster.watch().state(),
                      .info = cluster.watch().info(),
                      .max_agents = cluster.profile().max_agents,
-                     .draining = cluster.draining};
+                     .draining = cluster.draining,
+                     .drained = cluster.drained,
+                     .go_server_url = cluster.profile().go_server_url,
+                     .refusals = cluster.gateways().counters().refusals};
     const std::scoped_lock lock(core_.mutex);
     for (const auto& [id, entry] : core_.agents) {
       if (entry.agent.cluster != cluster.key()) continue;
@@ -156,8 +172,33 @@ class Fleet::Impl {
 
   AgentView view(const AgentEntry& entry) const {
     const auto cluster = core_.cluster(entry.agent.cluster);
-    return {.agent = entry.agent,
-            .belongings = cluster ? cluster->watch().ledger().of(entry.agent.id) : std::vector<Belonging>{}};
+    AgentView view{.agent = entry.agent,
+                   .belongings = cluster ? cluster->watch().ledger().of(entry.agent.id) : std::vector<Belonging>{},
+                   .sequence = entry.sequence,
+                   .job_url = job_url(entry.cluster.go_server_url, entry.agent.job),
+                   .kept = entry.kept,
+                   .keep = entry.keep};
+    for (const auto& [name, value] : merge_environment(entry.cluster.environment, entry.profile.environment))
+      view.environment_names.push_back(name);
+    return view;
+  }
+
+  std::vector<AgentRevision> revisions() const {
+    std::vector<AgentRevision> list;
+    std::vector<std::string> clusters;  // of each in the list
+    {
+      const std::scoped_lock lock(core_.mutex);
+      for (const auto& [id, entry] : core_.agents) {
+        list.push_back({.id = id, .agent = entry.revision});
+        clusters.push_back(entry.agent.cluster);
+      }
+    }
+    std::map<std::string, std::shared_ptr<Cluster>> known;
+    for (const auto& cluster : core_.all_clusters()) known[cluster->key()] = cluster;
+    for (std::size_t i = 0; i < list.size(); ++i)
+      if (const auto cluster = known.find(clusters[i]); cluster != known.end())
+        list[i].belongings = cluster->second->watch().ledger().revision(list[i].id);
+    return list;
   }
 
   std::vector<AgentView> agents() const {
@@ -181,6 +222,8 @@ class Fleet::Impl {
     }
     return {};
   }
+
+  Desk& desk() { return desk_; }
 
   mutable FleetCore core_;
 
@@ -219,7 +262,11 @@ class Fleet::Impl {
     const auto key = cluster->key();
     cluster->watch().start({.agent_died = [this](const AgentDeath& death) { terminator_.died(death); },
                             .listed = [this, key] { begin_upkeep(key); },
-                            .state_changed = [this, key](const EngineState&) { begin_upkeep(key); }});
+                            .state_changed =
+                                [this, key](const EngineState&) {
+                                  core_.changes->note();
+                                  begin_upkeep(key);
+                                }});
     return cluster;
   }
 
@@ -241,6 +288,7 @@ class Fleet::Impl {
     const auto cluster = core_.cluster(key);
     if (!cluster || cluster->draining.exchange(true)) return;
     log_info("cluster drains: GoCD has no profile of it any more", {{"cluster", key}});
+    core_.changes->note();
   }
 
   void drain_absent(const std::string& gocd, const std::vector<std::string>& present) {
@@ -254,6 +302,7 @@ class Fleet::Impl {
   Creator creator_;
   Recovery recovery_;
   Round round_;
+  Desk desk_;
 };
 
 Fleet::Fleet(FleetSettings settings, std::shared_ptr<Database> database, std::shared_ptr<Clock> clock,
@@ -282,7 +331,26 @@ void Fleet::cluster_profile_changed(const std::string& gocd, const ClusterProfil
   impl_->cluster_changed(gocd, request);
 }
 
-Result<void> Fleet::end_agent(const std::string& agent_id, EndCause cause) { return impl_->end(agent_id, cause); }
+Result<void> Fleet::end_agent(const std::string& agent_id, const std::string& who) {
+  return impl_->desk().end(agent_id, who);
+}
+Result<void> Fleet::reap_agent(const std::string& agent_id, const std::string& who) {
+  return impl_->desk().reap(agent_id, who);
+}
+Result<void> Fleet::keep_agent(const std::string& agent_id, std::chrono::minutes time, const std::string& who) {
+  return impl_->desk().keep(agent_id, time, who);
+}
+Result<void> Fleet::drain_cluster(const std::string& key, bool drain, const std::string& who) {
+  return impl_->drain_for(key, drain, who);
+}
+Result<void> Fleet::read_log(const std::string& agent_id, const std::string& container, const LogWishes& wishes,
+                             const std::function<bool(std::string_view)>& write,
+                             const std::function<bool()>& wanted) const {
+  return impl_->desk().read_log(agent_id, container, wishes, write, wanted);
+}
+Result<ContainerUsage> Fleet::container_usage(const std::string& agent_id, const std::string& container) const {
+  return impl_->desk().usage(agent_id, container);
+}
 
 std::vector<ClusterView> Fleet::clusters() const {
   std::vector<ClusterView> views;
@@ -297,7 +365,19 @@ std::optional<AgentView> Fleet::agent(const std::string& agent_id) const {
   return entry ? std::optional(impl_->view(*entry)) : std::nullopt;
 }
 
-std::vector<HistoryEntry> Fleet::history(std::size_t limit) const { return impl_->core_.history.latest(limit); }
+std::vector<AgentRevision> Fleet::revisions() const { return impl_->revisions(); }
+
+Changes& Fleet::changes() const { return *impl_->core_.changes; }
+
+std::vector<HistoryEntry> Fleet::history(std::size_t limit) const {
+  return impl_->core_.history.find({.text = {}, .limit = limit});
+}
+std::vector<HistoryEntry> Fleet::history(const HistoryWishes& wishes) const {
+  return impl_->core_.history.find(wishes);
+}
+std::optional<HistoryEntry> Fleet::ended(const std::string& agent_id) const {
+  return impl_->core_.history.of(agent_id);
+}
 
 Result<std::vector<AuditRecord>> Fleet::audit(std::string_view agent_id, std::size_t limit,
                                               std::optional<std::uint64_t> before) const {
@@ -324,6 +404,13 @@ std::map<std::string, gateway::GatewayCounters> Fleet::gateway_counters() const 
     sum.open_streams += own.open_streams;
   }
   return counters;
+}
+
+std::map<std::string, std::map<std::string, Histogram>> Fleet::engine_latencies() const {
+  std::map<std::string, std::map<std::string, Histogram>> latencies;
+  for (const auto& cluster : impl_->core_.all_clusters())
+    latencies[cluster->engine().address().text()] = cluster->engine().latencies();
+  return latencies;
 }
 
 Result<void> Fleet::ready() const { return impl_->ready(); }

@@ -11,6 +11,7 @@ namespace {
 constexpr unsigned kPullWorkers = 8;
 constexpr unsigned kUpkeepWorkers = 3;
 constexpr std::chrono::minutes kNoteAge{30};
+constexpr std::size_t kStepText = 500;
 
 }  // namespace
 
@@ -30,7 +31,7 @@ FleetCore::FleetCore(FleetSettings settings_, std::shared_ptr<Database> database
       clock(std::move(clock_)),
       make_engine(std::move(make_engine_)),
       store(std::make_shared<Store>(database)),
-      history(database),
+      history(database, settings.history),
       cluster_store(database),
       creates("creates", settings.create_workers),
       pulls("pulls", kPullWorkers),
@@ -50,7 +51,19 @@ bool FleetCore::with(const std::string& id, const std::function<void(AgentEntry&
   const auto found = agents.find(id);
   if (found == agents.end()) return false;
   change(found->second);
+  touch(found->second);
   return true;
+}
+
+void FleetCore::touch(AgentEntry& entry) {
+  ++entry.revision;
+  changes->note();
+}
+
+void FleetCore::add_step(AgentEntry& entry, std::string_view text) {
+  auto& steps = entry.agent.steps;
+  steps.push_back({.at = now(), .text = std::string(text.substr(0, std::min(text.find('\n'), kStepText)))});
+  if (steps.size() > kSteps) steps.erase(steps.begin());
 }
 
 bool FleetCore::move(AgentEntry& entry, AgentState to) {
@@ -59,6 +72,8 @@ bool FleetCore::move(AgentEntry& entry, AgentState to) {
   agent.state = to;
   agent.state_since = now();
   agent.phase.clear();
+  add_step(entry, to_string(to));
+  touch(entry);
   return true;
 }
 
@@ -72,7 +87,10 @@ void FleetCore::set_phase(const std::string& id, const std::string& phase) {
   with(id, [&](AgentEntry& entry) { entry.agent.phase = phase; });
 }
 
-void FleetCore::say(const Agent& agent, const std::string& text) { say(agent.gocd, agent.job, text); }
+void FleetCore::say(const Agent& agent, const std::string& text) {
+  with(agent.id, [&](AgentEntry& entry) { add_step(entry, text); });
+  say(agent.gocd, agent.job, text);
+}
 
 void FleetCore::say(const std::string& gocd, const JobIdentifier& job, const std::string& text) {
   channel(gocd).console(job, console_lines(text, now()));
@@ -102,7 +120,7 @@ bool FleetCore::revive(const std::shared_ptr<Cluster>& known) {
   const std::scoped_lock lock(mutex);
   const auto found = clusters.find(known->key());
   if (found == clusters.end() || found->second != known) return false;
-  known->draining = false;
+  if (known->draining.exchange(false)) changes->note();
   return true;
 }
 
@@ -119,12 +137,15 @@ std::pair<std::shared_ptr<Cluster>, bool> FleetCore::upsert(const std::string& g
                                                        .store = store,
                                                        .server_id = settings.server_id,
                                                        .sweep = settings.sweep,
-                                                       .gateway_loops = settings.gateway_loops});
+                                                       .gateway_loops = settings.gateway_loops,
+                                                       .changes = changes});
+  made->drained = cluster_store.is_drained(key);
   const std::scoped_lock lock(mutex);
   auto& place = clusters[key];
   // Of two messages that name a new cluster at the same time, the first wins.
   if (place && place != known) return {place, false};
   place = made;
+  changes->note();
   return {made, true};
 }
 
@@ -144,6 +165,7 @@ void FleetCore::note(const std::string& gocd, const std::string& key, Channel::H
     std::erase_if(notes, [&](const auto& old) { return now() - old.second.since >= kNoteAge; });
     notes[key] = {.gocd = gocd, .message = std::move(message), .since = now()};
   }
+  changes->note();
   refresh_health(gocd);
 }
 
@@ -156,6 +178,7 @@ void FleetCore::clear_note(const std::string& key) {
     gocd = found->second.gocd;
     notes.erase(found);
   }
+  changes->note();
   refresh_health(gocd);
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,14 +30,16 @@ struct AgentEntry {
   std::uint64_t sequence = 0;  // who came first
   CreateAgent request;         // its key is a secret, and is kept in memory only
   std::optional<std::pair<CreateAgent, TimePoint>> newer;  // a repeated request, whose key nobody used
-  bool creating = false;        // the creator is at work on it, and gives it to the terminator if it is to end
-  bool started = false;         // its container ran: GoCD may know it
-  bool assigned = false;        // should-assign-work was answered with true
-  bool removed = false;         // its container was removed by someone else
-  bool kept = false;            // it died, and its belongings stay for a look
-  bool touched_engine = false;  // something of it may be there
-  bool retry_due = false;       // the last try to reap it left something
-  unsigned told_percent = 0;    // of its pull, on the console
+  bool creating = false;         // the creator is at work on it, and gives it to the terminator if it is to end
+  bool started = false;          // its container ran: GoCD may know it
+  bool assigned = false;         // should-assign-work was answered with true
+  bool removed = false;          // its container was removed by someone else
+  bool kept = false;             // it died, and its belongings stay for a look
+  bool touched_engine = false;   // something of it may be there
+  bool retry_due = false;        // the last try to reap it left something
+  unsigned told_percent = 0;     // of its pull, on the console
+  std::uint64_t revision = 0;    // another after each change
+  std::chrono::minutes keep{0};  // an admin wants its belongings to stay for a look when it ends
   std::vector<std::string> secrets;
 
   bool holds_place() const;  // counts towards the cluster's limit
@@ -69,6 +72,10 @@ class FleetCore {
   bool move(AgentEntry& entry, AgentState to);
   bool move(const std::string& id, AgentState to);
   void set_phase(const std::string& id, const std::string& phase);
+  // The lock must be held: entry was changed, or is new.
+  void touch(AgentEntry& entry);
+  // On its time line.
+  void add_step(AgentEntry& entry, std::string_view text);
   // On the console of its job.
   void say(const Agent& agent, const std::string& text);
   void say(const std::string& gocd, const JobIdentifier& job, const std::string& text);
@@ -100,6 +107,7 @@ class FleetCore {
   const std::shared_ptr<Clock> clock;
   const Fleet::EngineMaker make_engine;
   const std::shared_ptr<Store> store;
+  const std::shared_ptr<Changes> changes = std::make_shared<Changes>();
   History history;
   ClusterStore cluster_store;
   std::function<void(const std::string& cluster)> place_freed;  // set before the pools have work

@@ -75,13 +75,17 @@ void Recovery::adopt(Cluster& cluster, const ContainerSummary& container) {
   {
     const std::scoped_lock lock(core_.mutex);
     entry.sequence = ++core_.sequence;
-    if (!core_.agents.emplace(id, entry).second) return;
+    core_.add_step(entry, "taken up after a restart of Ebbtide");
+    const auto [place, is_new] = core_.agents.emplace(id, entry);
+    if (!is_new) return;
+    core_.touch(place->second);
   }
-  log_info("agent taken up", {{"agent", id}, {"container", container.state}});
+  log_info("agent taken up", {{"agent", id}, {"job", entry.agent.job.text()}, {"container", container.state}});
   if (!alive) return terminator_.proceed(id);
   if (entry.agent.access != DockerAccess::kTracked) return;
   if (const auto opened = creator_.open_gateway(cluster, entry); !opened)
-    log_error("a gateway could not be opened again", {{"agent", id}, {"error", opened.error().message}});
+    log_error("a gateway could not be opened again",
+              {{"agent", id}, {"job", entry.agent.job.text()}, {"error", opened.error().message}});
 }
 
 // Agents whose container came and went while no events did.
@@ -112,7 +116,7 @@ void Recovery::reopen_gateways(Cluster& cluster) {
     if (!cluster.gateways().is_open(entry.agent.id))
       if (const auto opened = creator_.open_gateway(cluster, entry); !opened)
         log_error("a gateway could not be opened again",
-                  {{"agent", entry.agent.id}, {"error", opened.error().message}});
+                  {{"agent", entry.agent.id}, {"job", entry.agent.job.text()}, {"error", opened.error().message}});
 }
 
 void Recovery::remove_leftovers(Cluster& cluster) {

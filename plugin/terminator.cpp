@@ -65,6 +65,10 @@ void Terminator::proceed(const std::string& id) {
   core_.reaps.submit([this, id] { terminate(id); });
 }
 
+void Terminator::try_again(const std::string& id) {
+  core_.reaps.submit([this, id] { reap_agent(id); });
+}
+
 void Terminator::terminate(const std::string& id) {
   const auto entry = core_.find(id);
   if (!entry || entry->agent.state != AgentState::kTerminating || !entry->agent.end_cause) return;
@@ -74,7 +78,7 @@ void Terminator::terminate(const std::string& id) {
   if (cause == EndCause::kContainerDied) tell_death(*entry);
   if (cause == EndCause::kNeverRegistered) tell_never_registered(*entry);
   if (entry->started) core_.channel(entry->agent.gocd).disable_agents({id});
-  log_info("agent ends", {{"agent", id}, {"cause", std::string(to_string(cause))}});
+  log_info("agent ends", {{"agent", id}, {"job", entry->agent.job.text()}, {"cause", std::string(to_string(cause))}});
   core_.say(entry->agent, "agent " + id + " ends: " + std::string(to_string(cause)));
 
   const auto wait = grace(*entry);
@@ -102,8 +106,8 @@ bool Terminator::confirm(const Agent& agent) {
 }
 
 void Terminator::keep_after_all(const std::string& id, const AgentStatus& status) {
-  log_info("agent stays: it has work, or GoCD can't be asked", {{"agent", id}});
   core_.with(id, [&](AgentEntry& entry) {
+    log_info("agent stays: it has work, or GoCD can't be asked", {{"agent", id}, {"job", entry.agent.job.text()}});
     const auto state = status.agent_state == "Building" ? AgentState::kBuilding
                        : entry.agent.registered         ? AgentState::kIdle
                                                         : AgentState::kRegistering;
@@ -164,13 +168,16 @@ void Terminator::try_again_with_newer_key(const AgentEntry& entry) {
 // container counts as failure: job-completion doesn't tell how the job went.
 milliseconds Terminator::grace(const AgentEntry& entry) {
   const Agent& agent = entry.agent;
-  if (agent.end_cause == EndCause::kContainerDied && entry.profile.keep_on_failure.count() > 0 && !entry.removed) {
+  const bool failed = agent.end_cause == EndCause::kContainerDied && !entry.removed;
+  const auto keep = std::max(entry.keep, failed ? entry.profile.keep_on_failure : std::chrono::minutes(0));
+  if (keep.count() > 0) {
     core_.with(agent.id, [&](AgentEntry& known) {
       known.kept = true;
-      known.agent.phase = "kept for a look for " + std::to_string(entry.profile.keep_on_failure.count()) + " min";
+      known.agent.phase = "kept for a look for " + std::to_string(keep.count()) + " min";
+      core_.add_step(known, known.agent.phase);
     });
     core_.place_freed(agent.cluster);
-    return entry.profile.keep_on_failure;
+    return keep;
   }
   if (agent.end_cause != EndCause::kJobCompleted) return milliseconds(0);
   const auto list = core_.channel(agent.gocd).list_agents(kCancelledLimit);
@@ -223,13 +230,11 @@ void Terminator::close_gateway(Cluster& cluster, const Agent& agent) {
 }
 
 void Terminator::finished(const AgentEntry& entry, const ReapReport& report) {
-  log_info("agent reaped", {{"agent", entry.agent.id}, {"report", report.summary()}});
+  log_info("agent reaped", {{"agent", entry.agent.id}, {"job", entry.agent.job.text()}, {"report", report.summary()}});
   core_.say(entry.agent, "agent " + entry.agent.id + " is gone: removed " + report.summary());
   {
     const std::scoped_lock lock(core_.mutex);
-    auto& times = core_.counters.reap_seconds;
-    times.push_back(std::chrono::duration<double>(report.duration).count());
-    if (times.size() > 1000) times.erase(times.begin());
+    core_.counters.reap_seconds.add(std::chrono::duration<double>(report.duration).count());
   }
   drop(entry, report.summary());
 }
@@ -241,12 +246,17 @@ void Terminator::left_over(const std::string& id, const std::vector<std::string>
   Agent agent;
   core_.with(id, [&](AgentEntry& entry) {
     tries = ++entry.agent.reap_tries;
+    const bool told = entry.agent.reap_left == left;
     entry.agent.reap_left = left;
     entry.agent.phase = "reaping, " + std::to_string(left.size()) + " left";
     entry.retry_due = true;
+    if (!told)
+      core_.add_step(entry, "refused to go: " + left.front() +
+                                (left.size() > 1 ? " and " + std::to_string(left.size() - 1) + " more" : ""));
     agent = entry.agent;
   });
-  for (const auto& text : left) log_warning("not removed yet", {{"agent", id}, {"error", text}});
+  for (const auto& text : left)
+    log_warning("not removed yet", {{"agent", id}, {"job", agent.job.text()}, {"error", text}});
   if (const auto cluster = core_.cluster(agent.cluster); cluster && cluster->watch().ready())
     container_gone = !cluster->watch().ledger().owns(id, Kind::kContainer, agent.container_id);
   if (container_gone) core_.channel(agent.gocd).delete_agents({id});
@@ -258,6 +268,7 @@ void Terminator::left_over(const std::string& id, const std::vector<std::string>
 
 void Terminator::drop(const AgentEntry& entry, const std::string& reaped) {
   const Agent& agent = entry.agent;
+  const auto latest = core_.find(agent.id);
   const auto cause = agent.end_cause ? std::string(to_string(*agent.end_cause)) : std::string();
   if (entry.started) core_.channel(agent.gocd).delete_agents({agent.id});
   core_.history.add({.agent_id = agent.id,
@@ -272,7 +283,9 @@ void Terminator::drop(const AgentEntry& entry, const std::string& reaped) {
                      .oom_killed = agent.oom_killed,
                      .last_log = agent.last_log,
                      .reaped = reaped,
-                     .left = agent.reap_left});
+                     .left = agent.reap_left,
+                     .registered = agent.registered,
+                     .steps = latest ? latest->agent.steps : agent.steps});
   {
     const std::scoped_lock lock(core_.mutex);
     ++core_.counters.ends[cause];
@@ -280,6 +293,7 @@ void Terminator::drop(const AgentEntry& entry, const std::string& reaped) {
       core_.move(found->second, AgentState::kGone);
       core_.agents.erase(found);
     }
+    core_.changes->note();
   }
   core_.place_freed(agent.cluster);
   core_.refresh_health(agent.gocd);

@@ -21,6 +21,8 @@ class Terminator {
   void died(const AgentDeath& death);
   // Takes over an agent that is terminating, from the creator or after a restart.
   void proceed(const std::string& id);
+  // What refused to go is tried again now, instead of later.
+  void try_again(const std::string& id);
 
  private:
   void terminate(const std::string& id);

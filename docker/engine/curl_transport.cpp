@@ -65,6 +65,13 @@ std::size_t take_body(char* data, std::size_t, std::size_t size, void* user) {
   return size;
 }
 
+int look_whether_wanted(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (transfer.request->wanted()) return 0;
+  transfer.ended_by_us = true;
+  return 1;
+}
+
 HeaderList make_headers(const EngineRequest& request) {
   curl_slist* list = nullptr;
   const auto add = [&list](const std::string& line) { list = curl_slist_append(list, line.c_str()); };
@@ -124,8 +131,15 @@ void prepare_handle(CURL* handle, const EngineAddress& address, const std::strin
 }
 
 struct CurlTransport::Pool {
-  std::mutex mutex;  // guards idle; not held while a handle works
+  mutable std::mutex mutex;  // guards what follows; not held while a handle works
   std::vector<Handle> idle;
+  std::map<std::string, Histogram> latencies;
+
+  void count(const EngineRequest& request, double seconds) {
+    if (request.limit.count() == 0) return;
+    const std::scoped_lock lock(mutex);
+    latencies[request.method].add(seconds);
+  }
 
   Handle take() {
     {
@@ -151,6 +165,11 @@ CurlTransport::CurlTransport(EngineAddress address) : address_(std::move(address
 
 CurlTransport::~CurlTransport() = default;
 
+std::map<std::string, Histogram> CurlTransport::latencies() const {
+  const std::scoped_lock lock(pool_->mutex);
+  return pool_->latencies;
+}
+
 Result<EngineAnswer> CurlTransport::send(const EngineRequest& request) {
   auto handle = pool_->take();
   if (!handle) return fail(Error::internal("libcurl gives no handle"));
@@ -171,7 +190,14 @@ Result<EngineAnswer> CurlTransport::send(const EngineRequest& request) {
     curl_easy_setopt(handle.get(), CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(handle.get(), CURLOPT_LOW_SPEED_TIME, kSilenceLimitSeconds);
   }
+  if (request.wanted) {
+    curl_easy_setopt(handle.get(), CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(handle.get(), CURLOPT_XFERINFOFUNCTION, look_whether_wanted);
+    curl_easy_setopt(handle.get(), CURLOPT_XFERINFODATA, &transfer);
+  }
+  const auto began = std::chrono::steady_clock::now();
   const auto code = curl_easy_perform(handle.get());
+  pool_->count(request, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   pool_->give_back(std::move(handle));
   if (transfer.too_large)
     return fail(Error::too_large("the answer of " + address_.text() + " to " + request.target + " is too large"));

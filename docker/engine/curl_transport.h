@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "docker/base/histogram.h"
 #include "docker/base/result.h"
 #include "docker/engine/address.h"
 
@@ -30,6 +31,8 @@ struct EngineRequest {
   std::size_t max_body = 64 * 1024 * 1024;
   // If set, pieces of the body of a 2xx answer go here; false ends the transfer.
   std::function<bool(std::string_view piece)> on_body;
+  // If set, asked about every second; false ends the transfer.
+  std::function<bool()> wanted;
 };
 
 struct EngineAnswer {
@@ -47,6 +50,8 @@ class CurlTransport {
   Result<EngineAnswer> send(const EngineRequest& request);
 
   const EngineAddress& address() const { return address_; }
+  // Seconds to whole answers, by method; of transfers with a limit.
+  std::map<std::string, Histogram> latencies() const;
 
  private:
   struct Pool;

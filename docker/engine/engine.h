@@ -15,9 +15,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "docker/base/clock.h"
+#include "docker/base/histogram.h"
 #include "docker/base/result.h"
 #include "docker/engine/address.h"
 
@@ -65,6 +67,7 @@ struct ContainerDetail {
   std::string image_id;
   std::string state;
   bool running = false;
+  bool terminal = false;  // its log has no frames
   bool oom_killed = false;
   int exit_code = 0;
   std::string error;  // why a start failed
@@ -75,6 +78,19 @@ struct ContainerDetail {
   std::string cgroup_parent;
   std::vector<std::string> volumes;
   std::map<std::string, std::string> networks;  // name → network id
+};
+
+// What a container has used, from its cgroup.
+struct ContainerUsage {
+  std::uint64_t cpu_ns = 0;        // since its start, over all CPUs
+  std::uint64_t memory_bytes = 0;  // without the page cache that can go
+  std::uint64_t memory_limit_bytes = 0;
+};
+
+struct LogWishes {
+  int last_lines = 100;
+  bool follow = false;  // until the container ends
+  bool times = false;   // each line begins with its time
 };
 
 struct NetworkSummary {
@@ -174,6 +190,12 @@ class Engine {
   virtual Result<std::vector<ContainerSummary>> list_containers(const LabelFilter& filter) = 0;
   // stdout and stderr, without frame headers, at most 64 KiB.
   virtual Result<std::string> container_log(const std::string& id, int last_lines) = 0;
+  // Its log as it comes, without frame headers, in pieces cut anywhere, until write returns false or there is no more.
+  // Without limit where followed; wanted is asked about every second meanwhile, and false ends it.
+  virtual Result<void> read_log(const std::string& id, const LogWishes& wishes,
+                                const std::function<bool(std::string_view piece)>& write,
+                                const std::function<bool()>& wanted) = 0;
+  virtual Result<ContainerUsage> container_usage(const std::string& id) = 0;
   // HEAD archive: whether path exists in the container.
   virtual Result<bool> has_path(const std::string& id, const std::string& path) = 0;
   virtual Result<void> put_archive(const std::string& id, const std::string& path, const std::string& tar) = 0;
@@ -198,6 +220,9 @@ class Engine {
   // Blocks until pulled; progress is told as it comes, on the calling thread. No limit but the engine's.
   virtual Result<void> pull_image(const WantedImage& image, const std::optional<RegistryLogin>& login,
                                   const std::function<void(const PullProgress&)>& progress) = 0;
+
+  // How long the engine took to answer, by method; streams are not among them.
+  virtual std::map<std::string, Histogram> latencies() const = 0;
 };
 
 }  // namespace ebbtide

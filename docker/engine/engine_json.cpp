@@ -140,6 +140,7 @@ ContainerDetail read_container_detail(const json& item) {
                             .image_id = text(item, "Image"),
                             .state = text(state, "Status"),
                             .running = flag(state, "Running"),
+                            .terminal = flag(config, "Tty"),
                             .oom_killed = flag(state, "OOMKilled"),
                             .exit_code = static_cast<int>(number(state, "ExitCode")),
                             .error = text(state, "Error"),
@@ -219,6 +220,40 @@ std::string without_frames(std::string_view log) {
     log.remove_prefix(std::min(size, log.size()));
   }
   return out.append(log);
+}
+
+std::string FrameReader::feed(std::string_view piece) {
+  std::string out;
+  while (!piece.empty()) {
+    if (inside_ > 0) {
+      const auto some = piece.substr(0, inside_);
+      out.append(some);
+      inside_ -= some.size();
+      piece.remove_prefix(some.size());
+      continue;
+    }
+    const auto some = piece.substr(0, 8 - head_.size());
+    head_.append(some);
+    piece.remove_prefix(some.size());
+    if (head_.size() < 8) break;
+    for (std::size_t i = 4; i < 8; ++i) inside_ = inside_ << 8 | static_cast<unsigned char>(head_[i]);
+    head_.clear();
+  }
+  return out;
+}
+
+ContainerUsage read_usage(const json& stats) {
+  const auto& memory = member(stats, "memory_stats");
+  const auto& details = member(memory, "stats");
+  const auto unsigned_of = [](const json& object, const char* key) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(number(object, key), 0));
+  };
+  // The page cache that nobody uses, by its names in cgroup v2 and v1.
+  const auto cache = std::max(unsigned_of(details, "inactive_file"), unsigned_of(details, "total_inactive_file"));
+  const auto used = unsigned_of(memory, "usage");
+  return {.cpu_ns = unsigned_of(member(member(stats, "cpu_stats"), "cpu_usage"), "total_usage"),
+          .memory_bytes = used > cache ? used - cache : 0,
+          .memory_limit_bytes = unsigned_of(memory, "limit")};
 }
 
 }  // namespace ebbtide

@@ -25,7 +25,18 @@ std::optional<EngineEvent> read_event(std::string_view line);
 
 // {"label":["a","b=c"]}
 std::string filters_text(const LabelFilter& filter);
+ContainerUsage read_usage(const nlohmann::json& stats);
 // Log output without the 8-byte frame headers; as it is where it has none (a container with a terminal).
 std::string without_frames(std::string_view log);
+
+// The same for output that comes in pieces cut anywhere.
+class FrameReader {
+ public:
+  std::string feed(std::string_view piece);
+
+ private:
+  std::string head_;        // of a frame, as far as it has come
+  std::size_t inside_ = 0;  // bytes that the current frame still has
+};
 
 }  // namespace ebbtide

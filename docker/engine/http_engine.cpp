@@ -118,6 +118,34 @@ class HttpEngine final : public Engine {
     return log.size() > kLogLimit ? log.substr(log.size() - kLogLimit) : log;
   }
 
+  Result<void> read_log(const std::string& id, const LogWishes& wishes,
+                        const std::function<bool(std::string_view)>& write,
+                        const std::function<bool()>& wanted) override {
+    const auto detail = inspect_container(id);
+    if (!detail) return fail(detail.error());
+    EngineRequest request{
+        .target = container(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(wishes.last_lines) +
+                  "&follow=" + (wishes.follow ? "1" : "0") + "&timestamps=" + (wishes.times ? "1" : "0"),
+        .limit = wishes.follow ? 0ms : 30'000ms,
+        .wanted = wanted};
+    FrameReader frames;
+    request.on_body = [&, terminal = detail->terminal](std::string_view piece) {
+      return terminal ? write(piece) : write(frames.feed(piece));
+    };
+    const auto done = act(std::move(request), "read the log of container " + id);
+    // Whoever reads has had enough.
+    return done || done.error().kind == ErrorKind::kCancelled ? Result<void>() : done;
+  }
+
+  Result<ContainerUsage> container_usage(const std::string& id) override {
+    const auto answer = call({.target = container(id) + "/stats?stream=0&one-shot=1", .limit = 5s},
+                             "ask what container " + id + " uses");
+    if (!answer) return fail(answer.error());
+    return read_usage(read_json(answer->body));
+  }
+
+  std::map<std::string, Histogram> latencies() const override { return transport_.latencies(); }
+
   Result<bool> has_path(const std::string& id, const std::string& path) override {
     const auto answer = call({.method = "HEAD", .target = container(id) + "/archive?path=" + percent_encode(path, "/")},
                              "look for " + path + " in container " + id);

@@ -38,13 +38,25 @@ struct Ledger::State {
   std::deque<Key> departed_order;
   std::set<std::string, std::less<>> closed;
   std::map<std::string, std::size_t, std::less<>> creates;
+  std::map<std::string, std::uint64_t, std::less<>> revisions;  // the time of each owner's last change
+  std::shared_ptr<Changes> changes;
+
+  void changed(const std::string& owner) {
+    revisions[owner] = now;
+    if (changes) changes->note();
+  }
 
   void put(Belonging belonging) {
     const Key key{belonging.kind, belonging.id};
+    const auto owner = belonging.owner;
+    const auto* known = find(key);
+    const bool same = known && *known == belonging;
+    if (known && known->owner != owner) changed(known->owner);
     remove_from_owner(key);
-    by_owner[belonging.owner].insert(key);
+    by_owner[owner].insert(key);
     entries[key] = {std::move(belonging), ++now};
     departed.erase(key);
+    if (!same) changed(owner);
   }
 
   void remove_from_owner(const Key& key) {
@@ -60,6 +72,7 @@ struct Ledger::State {
     if (entry == entries.end()) return;
     remove_from_owner(key);
     departed[key] = {entry->second.belonging.owner, ++now};
+    changed(entry->second.belonging.owner);
     departed_order.push_back(key);
     entries.erase(entry);
     while (departed_order.size() > kRemembered) {
@@ -83,6 +96,17 @@ struct Ledger::State {
 Ledger::Ledger() : state_(std::make_unique<State>()) {}
 Ledger::~Ledger() = default;
 
+void Ledger::report_to(std::shared_ptr<Changes> changes) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->changes = std::move(changes);
+}
+
+std::uint64_t Ledger::revision(std::string_view owner) const {
+  const std::scoped_lock lock(state_->mutex);
+  const auto found = state_->revisions.find(owner);
+  return found == state_->revisions.end() ? 0 : found->second;
+}
+
 void Ledger::claim(Belonging belonging) {
   const std::scoped_lock lock(state_->mutex);
   state_->put(std::move(belonging));
@@ -99,6 +123,7 @@ bool Ledger::set_container_state(std::string_view id, std::string_view state) {
   if (found == state_->entries.end()) return false;
   found->second.belonging.state = state;
   found->second.changed = ++state_->now;
+  state_->changed(found->second.belonging.owner);
   return true;
 }
 
@@ -109,6 +134,7 @@ bool Ledger::rename_container(std::string_view id, std::string_view real_name, s
   found->second.belonging.name = name;
   found->second.belonging.real_name = real_name;
   found->second.changed = ++state_->now;
+  state_->changed(found->second.belonging.owner);
   return true;
 }
 
@@ -256,11 +282,13 @@ bool Ledger::wait_for_creates(std::string_view owner, std::chrono::milliseconds 
 void Ledger::forget_owner(std::string_view owner) {
   const std::scoped_lock lock(state_->mutex);
   if (const auto found = state_->closed.find(owner); found != state_->closed.end()) state_->closed.erase(found);
-  const auto keys = state_->by_owner.find(owner);
-  if (keys == state_->by_owner.end()) return;
-  const std::set<Key> all = keys->second;
-  for (const auto& key : all)
-    if (!is_listed_kind(key.first)) state_->drop(key);
+  if (const auto keys = state_->by_owner.find(owner); keys != state_->by_owner.end()) {
+    const std::set<Key> all = keys->second;
+    for (const auto& key : all)
+      if (!is_listed_kind(key.first)) state_->drop(key);
+  }
+  if (const auto found = state_->revisions.find(owner); found != state_->revisions.end())
+    state_->revisions.erase(found);
 }
 
 }  // namespace ebbtide

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "docker/base/changes.h"
 #include "docker/base/clock.h"
 #include "docker/ledger/labels.h"
 
@@ -51,6 +52,9 @@ class Ledger {
   Ledger();
   ~Ledger();
 
+  // Whom to tell of every change; before other threads use the ledger.
+  void report_to(std::shared_ptr<Changes> changes);
+
   // Adds, or replaces what has the same kind and id.
   void claim(Belonging belonging);
   void forget(Kind kind, std::string_view id);
@@ -69,6 +73,8 @@ class Ledger {
   std::vector<Belonging> of(std::string_view owner) const;
   std::vector<std::string> owners() const;
   std::size_t count(Kind kind) const;
+  // Another number after each change to what owner has; 0: never had anything.
+  std::uint64_t revision(std::string_view owner) const;
 
   // A point in the ledger's time, to be taken before a listing begins.
   std::uint64_t mark() const;

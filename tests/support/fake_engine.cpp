@@ -361,6 +361,31 @@ Result<std::string> FakeEngine::container_log(const std::string& id, int) {
   return log_;
 }
 
+Result<void> FakeEngine::read_log(const std::string& id, const LogWishes& wishes,
+                                  const std::function<bool(std::string_view)>& write,
+                                  const std::function<bool()>& wanted) {
+  if (auto entered = enter("read_log", id); !entered) return fail(entered.error());
+  std::unique_lock lock(mutex_);
+  if (!find(id)) return fail(Error::not_found("no container " + id));
+  std::string written;
+  while (true) {
+    const auto fresh = log_.starts_with(written) ? log_.substr(written.size()) : log_;
+    written = log_;
+    lock.unlock();
+    if ((!fresh.empty() && !write(fresh)) || !wishes.follow || !wanted()) return {};
+    lock.lock();
+    changed_.wait_for(lock, std::chrono::milliseconds(20), [&] { return log_ != written; });
+  }
+}
+
+Result<ContainerUsage> FakeEngine::container_usage(const std::string& id) {
+  if (auto entered = enter("container_usage", id); !entered) return fail(entered.error());
+  const std::scoped_lock lock(mutex_);
+  if (!find(id)) return fail(Error::not_found("no container " + id));
+  cpu_ns_ += 10'000'000;
+  return ContainerUsage{.cpu_ns = cpu_ns_, .memory_bytes = 64 << 20, .memory_limit_bytes = 256 << 20};
+}
+
 Result<bool> FakeEngine::has_path(const std::string& id, const std::string& path) {
   if (auto entered = enter("has_path", id); !entered) return fail(entered.error());
   return path == "/var/run";

@@ -57,6 +57,10 @@ class FakeEngine final : public Engine {
   Result<ContainerDetail> inspect_container(const std::string& id) override;
   Result<std::vector<ContainerSummary>> list_containers(const LabelFilter& filter) override;
   Result<std::string> container_log(const std::string& id, int last_lines) override;
+  Result<void> read_log(const std::string& id, const LogWishes& wishes,
+                        const std::function<bool(std::string_view)>& write,
+                        const std::function<bool()>& wanted) override;
+  Result<ContainerUsage> container_usage(const std::string& id) override;
   Result<bool> has_path(const std::string& id, const std::string& path) override;
   Result<void> put_archive(const std::string& id, const std::string& path, const std::string& tar) override;
   Result<std::vector<NetworkSummary>> list_networks(const LabelFilter& filter) override;
@@ -73,6 +77,7 @@ class FakeEngine final : public Engine {
   Result<void> remove_image(const std::string& reference) override;
   Result<void> pull_image(const WantedImage& image, const std::optional<RegistryLogin>& login,
                           const std::function<void(const PullProgress&)>& progress) override;
+  std::map<std::string, Histogram> latencies() const override { return {}; }
 
   // A network, as a job's client would make it through a gateway; its id.
   std::string add_network(const std::string& name, Labels labels);
@@ -115,6 +120,7 @@ class FakeEngine final : public Engine {
   std::map<std::string, int> waiting_;
   std::vector<std::string> calls_;
   std::string log_ = "the agent's log\n";
+  std::uint64_t cpu_ns_ = 0;
   std::mutex subscribers_mutex_;  // held while events are told, so that a subscription's end waits for them
   std::vector<Subscription*> subscribers_;
 };

@@ -35,12 +35,10 @@ class HttpServerTest : public testing::Test {
   std::uint16_t port() const { return server.port(); }
 
   std::atomic<int> handled = 0;
-  HttpServer server{8,
-                    [this](const HttpRequest& request) {
+  HttpServer server{{.threads = 8, .read_limit = 300ms}, [this](const HttpRequest& request) {
                       ++handled;
                       return echo(request);
-                    },
-                    300ms};
+                    }};
 };
 
 TEST_F(HttpServerTest, AnswersOnAPortOfItsOwn) {
@@ -53,14 +51,14 @@ TEST_F(HttpServerTest, AnswersOnAPortOfItsOwn) {
 }
 
 TEST_F(HttpServerTest, ATakenPortIsAnError) {
-  HttpServer second(1, echo);
+  HttpServer second({.threads = 1}, echo);
   const auto started = second.start("127.0.0.1", port());
   ASSERT_FALSE(started);
   EXPECT_THAT(started.error().message, HasSubstr("the port is taken"));
 }
 
 TEST_F(HttpServerTest, AnAddressOfAnotherMachineIsAnError) {
-  HttpServer second(1, echo);
+  HttpServer second({.threads = 1}, echo);
   EXPECT_FALSE(second.start("192.0.2.1", 0));
 }
 
@@ -181,7 +179,7 @@ TEST_F(HttpServerTest, ASlowClientKeepsNobodyWaitingAndIsLetGo) {
 
 TEST_F(HttpServerTest, AStreamIsSentAsItComesAndItsEndIsTold) {
   std::atomic<int> ended = 0;
-  HttpServer streaming(8, [&ended](const HttpRequest&) {
+  HttpServer streaming({.threads = 8}, [&ended](const HttpRequest&) {
     HttpResponse response{.content_type = "text/plain"};
     response.stream = [left = std::make_shared<int>(3)](std::string& piece) {
       piece = "line\n";

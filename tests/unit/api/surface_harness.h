@@ -16,7 +16,8 @@ class SurfaceTest : public plugin::test::FleetTest {
   static constexpr const char* kToken = "correct-horse";
 
   explicit SurfaceTest(std::string token = "", std::chrono::milliseconds heartbeat = 10s)
-      : surface(*fleet, contract, {.token = std::move(token), .heartbeat = heartbeat}) {
+      : SurfaceTest(SurfaceSettings{.gate = {.token = std::move(token)}, .heartbeat = heartbeat}) {}
+  explicit SurfaceTest(SurfaceSettings settings) : surface(*fleet, contract, accounts, std::move(settings)) {
     EXPECT_TRUE(server.start("127.0.0.1", 0));
   }
   ~SurfaceTest() override {
@@ -44,9 +45,22 @@ class SurfaceTest : public plugin::test::FleetTest {
             {"auto_register_key", "key"}};
   }
 
+  // A form as a browser sends it from one of our pages.
+  RawAnswer post_form(const std::string& target, const std::string& body, const std::string& headers = "") const {
+    return post(target, body, "Content-Type: application/x-www-form-urlencoded\r\nAccept: text/html\r\n" + headers);
+  }
+  // The form token of a page with a form.
+  std::string form_token(const std::string& page, const std::string& headers = "") const {
+    const auto body = get(page, headers).body;
+    constexpr std::string_view kBefore = "name=\"form_token\" value=\"";
+    const auto at = body.find(kBefore);
+    return at == std::string::npos ? std::string() : body.substr(at + kBefore.size(), 32);
+  }
+
+  std::shared_ptr<Accounts> accounts = std::make_shared<Accounts>(database, clock);
   plugin::Contract contract{*fleet, "https://ebbtide.example/"};
   Surface surface;
-  HttpServer server{16, [this](const HttpRequest& request) { return surface.handle(request); }};
+  HttpServer server{{.threads = 16}, [this](const HttpRequest& request) { return surface.handle(request); }};
 };
 
 }  // namespace ebbtide::api::test

@@ -5,7 +5,6 @@
 
 #include "docker/base/log.h"
 #include "docker/base/text.h"
-#include "docker/ledger/labels.h"
 #include "tests/unit/api/surface_harness.h"
 
 namespace ebbtide::api::test {
@@ -156,13 +155,14 @@ class TokenTest : public SurfaceTest {
 
 TEST_F(TokenTest, NothingIsToldWithoutIt) {
   running(1);
-  for (const auto* path : {"/", "/metrics", "/api/v1/clusters", "/api/v1/agents", "/api/v1/history", "/nothing",
-                           "/plugin/v1/processor-requests", "/static/style.css"}) {
+  for (const auto* path : {"/", "/live", "/history", "/agents/x", "/metrics", "/api/v1/clusters", "/api/v1/agents",
+                           "/api/v1/history", "/api/v1/changes", "/nothing", "/plugin/v1/processor-requests"}) {
     const auto answer = get(path);
     EXPECT_EQ(answer.status, 401) << path;
     EXPECT_EQ(answer.body, "{\"message\":\"a token is needed: Authorization: Bearer <token>\"}\n");
-    EXPECT_THAT(answer.header("www-authenticate"), HasSubstr("Basic realm"));
+    EXPECT_FALSE(answer.header("www-authenticate").empty());
   }
+  EXPECT_THAT(get("/").header("www-authenticate"), HasSubstr("Basic realm"));
   EXPECT_EQ(message("get-icon", "").status, 401);
   EXPECT_EQ(post("/api/v1/agents/x/end", "", "X-Ebbtide-Action: end\r\n").status, 401);
 }

@@ -177,7 +177,7 @@ TEST_F(FleetTest, ForeignContainersAreLeftAlone) {
 TEST_F(FleetTest, UnknownAgentsGetNoWork) {
   create(1);
   EXPECT_FALSE(assign("ebbtide-unknown", 1));
-  EXPECT_FALSE(fleet->end_agent("ebbtide-unknown"));
+  EXPECT_FALSE(fleet->end_agent("ebbtide-unknown", "anna"));
 }
 
 TEST_F(FleetTest, AnAgentThatEndsGetsNoWork) {

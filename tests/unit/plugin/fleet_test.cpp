@@ -96,7 +96,7 @@ TEST_F(FleetTest, AnEndedAgentInTheQueueIsGoneAtOnce) {
   running(1);
   create(2);
   const auto waiting = agent_of(2)->id;
-  EXPECT_TRUE(fleet->end_agent(waiting));
+  EXPECT_TRUE(fleet->end_agent(waiting, "anna"));
   EXPECT_TRUE(ends(waiting));
   EXPECT_FALSE(engine->has_container(waiting));
 }
@@ -106,7 +106,7 @@ TEST_F(FleetTest, AnAgentEndedWhileItIsMadeLeavesNothing) {
   create(1);
   engine->await_held("create_container");
   const auto id = agent_of(1)->id;
-  ASSERT_TRUE(fleet->end_agent(id));
+  ASSERT_TRUE(fleet->end_agent(id, "anna"));
   EXPECT_EQ(agent_of(1)->state, AgentState::kTerminating);
   engine->release("create_container");
   ASSERT_TRUE(ends(id));
@@ -272,7 +272,7 @@ TEST_F(FleetTest, AKeptFailureStaysUntilAnAdminEndsIt) {
   ASSERT_TRUE(eventually([&] { return agent_of(1)->phase.starts_with("kept"); }));
   EXPECT_TRUE(engine->has_container(id));
   EXPECT_EQ(fleet->clusters().at(0).agents, 0U);  // it holds no place
-  ASSERT_TRUE(fleet->end_agent(id));
+  ASSERT_TRUE(fleet->end_agent(id, "anna"));
   EXPECT_TRUE(ends(id));
   EXPECT_EQ(engine->count(), 0U);
 }

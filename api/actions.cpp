@@ -1,0 +1,77 @@
+#include "api/actions.h"
+
+#include <algorithm>
+
+#include "docker/base/text.h"
+
+namespace ebbtide::api {
+namespace {
+
+constexpr std::uint64_t kMostMinutes = 24 * 60;
+
+Result<void> end(plugin::Fleet& fleet, const ActionRequest& request) {
+  return fleet.end_agent(request.object, request.who);
+}
+
+Result<void> reap(plugin::Fleet& fleet, const ActionRequest& request) {
+  return fleet.reap_agent(request.object, request.who);
+}
+
+Result<void> keep(plugin::Fleet& fleet, const ActionRequest& request) {
+  const auto given = request.fields.find("minutes");
+  const auto minutes = given == request.fields.end() ? std::nullopt : parse_number(given->second);
+  if (!minutes || *minutes > kMostMinutes)
+    return fail(Error::invalid("minutes must be a whole number from 0 to " + std::to_string(kMostMinutes)));
+  return fleet.keep_agent(request.object, std::chrono::minutes(*minutes), request.who);
+}
+
+Result<void> drain(plugin::Fleet& fleet, const ActionRequest& request) {
+  return fleet.drain_cluster(request.object, true, request.who);
+}
+
+Result<void> resume(plugin::Fleet& fleet, const ActionRequest& request) {
+  return fleet.drain_cluster(request.object, false, request.who);
+}
+
+constexpr Action kAgentActions[] = {
+    {"end", "End agent",
+     "Its container and all belongings of its job are removed. A job that it is building fails, and GoCD may schedule "
+     "it again.",
+     false, end},
+    {"reap", "Reap now", "What is left of it is removed at once, instead of later.", false, reap},
+    {"keep", "Keep for a look",
+     "When the agent ends, its container and the belongings of its job stay for so many minutes before they are "
+     "removed. 0 takes it back.",
+     true, keep}};
+
+constexpr Action kClusterActions[] = {
+    {"drain", "Drain",
+     "Agents that are there finish their jobs; no new ones are made, and jobs wait. It stays so over restarts, until "
+     "somebody resumes it.",
+     false, drain},
+    {"resume", "Make agents again", "Jobs that wait get their agents, as far as the limit allows.", false, resume}};
+
+const Action* find(std::span<const Action> actions, std::string_view name) {
+  const auto found = std::ranges::find(actions, name, &Action::name);
+  return found == actions.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const Action* agent_action(std::string_view name) { return find(kAgentActions, name); }
+const Action* cluster_action(std::string_view name) { return find(kClusterActions, name); }
+
+std::map<std::string, std::string> form_fields(std::string_view body) {
+  std::map<std::string, std::string> fields;
+  for (const auto& pair : split(body, '&')) {
+    const auto equals = pair.find('=');
+    if (equals == std::string::npos) continue;
+    const auto name = percent_decode(std::string_view(pair).substr(0, equals), true);
+    auto value = percent_decode(std::string_view(pair).substr(equals + 1), true);
+    if (!name || !value) return {};
+    fields[*name] = std::move(*value);
+  }
+  return fields;
+}
+
+}  // namespace ebbtide::api
