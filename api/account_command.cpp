@@ -40,6 +40,13 @@ Result<std::string> read_password() {
   return password;
 }
 
+// Without the server's lock: both may have the database.
+Result<std::shared_ptr<Database>> open_database(const Settings& settings) {
+  const auto folder = settings.text("state_dir");
+  if (const auto made = make_folder(folder, "--state-dir"); !made) return fail(made.error());
+  return Database::open(folder + "/ebbtide.db");
+}
+
 int report(const Result<void>& done, const std::string& text) {
   if (!done) return exit_code_of(done.error());
   std::printf("%s\n", text.c_str());
@@ -89,9 +96,9 @@ int list_tokens(const Accounts& accounts) {
 }  // namespace
 
 int run_user(const Settings& settings, const AccountWish& wish) {
-  const auto state = open_state(settings);
-  if (!state) return complain(state.error(), kFailed);
-  Accounts accounts(state->database, std::make_shared<SystemClock>());
+  const auto database = open_database(settings);
+  if (!database) return complain(database.error(), kFailed);
+  Accounts accounts(*database, std::make_shared<SystemClock>());
   if (wish.action == "list") return list_users(accounts);
   if (wish.action == "add") return add_user(accounts, wish);
   if (wish.action == "passwd") return change_password(accounts, wish);
@@ -101,9 +108,9 @@ int run_user(const Settings& settings, const AccountWish& wish) {
 }
 
 int run_token(const Settings& settings, const AccountWish& wish) {
-  const auto state = open_state(settings);
-  if (!state) return complain(state.error(), kFailed);
-  Accounts accounts(state->database, std::make_shared<SystemClock>());
+  const auto database = open_database(settings);
+  if (!database) return complain(database.error(), kFailed);
+  Accounts accounts(*database, std::make_shared<SystemClock>());
   if (wish.action == "list") return list_tokens(accounts);
   if (wish.action == "add") return add_token(accounts, wish);
   return report(accounts.remove_token(wish.name), "the token " + wish.name + " is good for nothing any more");

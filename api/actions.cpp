@@ -37,19 +37,20 @@ constexpr Action kAgentActions[] = {
     {"end", "End agent",
      "Its container and all belongings of its job are removed. A job that it is building fails, and GoCD may schedule "
      "it again.",
-     false, end},
-    {"reap", "Reap now", "What is left of it is removed at once, instead of later.", false, reap},
+     true, false, end},
+    {"reap", "Reap now", "What is left of it is removed at once, instead of later.", true, false, reap},
     {"keep", "Keep for a look",
      "When the agent ends, its container and the belongings of its job stay for so many minutes before they are "
      "removed. 0 takes it back.",
-     true, keep}};
+     false, true, keep}};
 
 constexpr Action kClusterActions[] = {
     {"drain", "Drain",
      "Agents that are there finish their jobs; no new ones are made, and jobs wait. It stays so over restarts, until "
      "somebody resumes it.",
-     false, drain},
-    {"resume", "Make agents again", "Jobs that wait get their agents, as far as the limit allows.", false, resume}};
+     false, false, drain},
+    {"resume", "Make agents again", "Jobs that wait get their agents, as far as the limit allows.", false, false,
+     resume}};
 
 const Action* find(std::span<const Action> actions, std::string_view name) {
   const auto found = std::ranges::find(actions, name, &Action::name);

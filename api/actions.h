@@ -21,6 +21,7 @@ struct Action {
   std::string_view name;
   std::string_view title;
   std::string_view text;
+  bool destroys = false;
   bool asks_minutes = false;
   Result<void> (*run)(plugin::Fleet& fleet, const ActionRequest& request);
 };

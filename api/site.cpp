@@ -158,10 +158,14 @@ std::string local_path(const std::string& path) {
   return local ? path : "/";
 }
 
+std::string search_of(const HttpRequest& request) {
+  // Pages part braces by it, also those in a search field.
+  return replace_all(value(request.query, "q").substr(0, 300), "\xE2\x80\x8C", "");
+}
+
 Filter filter_of(const HttpRequest& request) {
-  return {.text = value(request.query, "q").substr(0, 200),
-          .state = value(request.query, "state"),
-          .cluster = value(request.query, "cluster")};
+  return {
+      .text = search_of(request), .state = value(request.query, "state"), .cluster = value(request.query, "cluster")};
 }
 
 std::shared_ptr<const Row> row_of(const Snapshot& snapshot, const std::string& id) {

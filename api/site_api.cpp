@@ -95,7 +95,7 @@ HttpResponse Site::api_history(const HttpRequest& request, const Visitor&) {
     return entry ? json_response(ended_json(*entry))
                  : error_response(404, "no agent in the history: " + id.substr(0, 100));
   }
-  plugin::HistoryWishes wishes{.text = value(request.query, "q")};
+  plugin::HistoryWishes wishes{.text = search_of(request)};
   wishes.before = static_cast<std::int64_t>(number(request, "before", 0, std::numeric_limits<std::int64_t>::max()));
   wishes.limit = number(request, "limit", kHistoryRows, kHistoryRows);
   return json_response(history_json(fleet_.history(wishes)));

@@ -50,7 +50,7 @@ HttpResponse Site::live(const HttpRequest& request, const Visitor& visitor) {
 }
 
 HttpResponse Site::history(const HttpRequest& request, const Visitor& visitor) {
-  plugin::HistoryWishes wishes{.text = value(request.query, "q").substr(0, 200)};
+  plugin::HistoryWishes wishes{.text = search_of(request)};
   wishes.before = static_cast<std::int64_t>(parse_number(value(request.query, "before")).value_or(0));
   return page_response(history_page(fleet_.history(wishes), wishes, frame("History", "/history", visitor)));
 }
@@ -83,6 +83,7 @@ HttpResponse Site::agent(const HttpRequest& request, const Visitor& visitor) {
                           .verb = std::string(action->title),
                           .target = page + "/" + below,
                           .back = page,
+                          .destroys = action->destroys,
                           .asks_minutes = action->asks_minutes};
   return page_response(question_page(question, frame(action->title, "", visitor)));
 }

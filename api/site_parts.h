@@ -21,6 +21,7 @@ bool wants_page(const HttpRequest& request);
 std::string value(const std::map<std::string, std::string>& fields, const std::string& name);  // empty: none
 // path if it is one of this server, else "/".
 std::string local_path(const std::string& path);
+std::string search_of(const HttpRequest& request);
 Filter filter_of(const HttpRequest& request);
 std::shared_ptr<const Row> row_of(const Snapshot& snapshot, const std::string& id);
 

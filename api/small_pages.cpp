@@ -105,7 +105,8 @@ std::string question_page(const Question& question, const Frame& frame) {
     body.raw(
         "<label>Minutes <input type=\"number\" name=\"minutes\" min=\"0\" max=\"1440\" value=\"30\" "
         "required></label>");
-  body.open("p", {{"class", "actions"}}).element("button", question.verb, {{"class", "danger"}});
+  body.open("p", {{"class", "actions"}})
+      .element("button", question.verb, {{"class", question.destroys ? "danger" : "gentle"}});
   body.element("a", "Back", {{"href", question.back}, {"class", "button"}});
   body.raw("</p></form></div>");
   return framed(frame, body);

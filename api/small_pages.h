@@ -25,6 +25,7 @@ struct Question {
   std::string back;
   std::string hidden_name;  // one more field of the form; may be empty
   std::string hidden_value;
+  bool destroys = false;
   bool asks_minutes = false;
 };
 std::string question_page(const Question& question, const Frame& frame);

@@ -57,6 +57,7 @@ if [ -z "$quick" ]; then
     export DOCKER_HOST
   fi
   tests/support/images.sh dind
+  tests/support/browser.sh
   echo "$DOCKER_HOST"
 fi
 
@@ -115,9 +116,10 @@ fi
 if [ -n "$perf" ]; then
   step "measurements"
   cmake --preset release -B build/perf -DEBBTIDE_TESTS=ON >/dev/null
-  cmake --build build/perf --target gateway_perf reap_perf ebbtide | tail -n 1
+  cmake --build build/perf --target gateway_perf reap_perf site_perf ebbtide | tail -n 1
   build/perf/tests/perf/gateway_perf ${quick:+0}
   [ -n "$quick" ] || build/perf/tests/perf/reap_perf
+  [ -n "$quick" ] || /usr/bin/python3 tests/perf/site_perf.py build/perf/tests/perf/site_perf
   bridge build/perf/ebbtide perf -Dmaven.test.redirectTestOutputToFile=false -Dtest=AssignLatency test
 fi
 

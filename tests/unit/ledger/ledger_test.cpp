@@ -140,5 +140,29 @@ TEST(Labels, ImagesHaveAKeyOfTheirOwn) {
   EXPECT_FALSE(is_reserved_label("com.example.ebbtide.server"));
 }
 
+TEST(Ledger, AChangeToWhatAnOwnerHasIsToldAndNumbered) {
+  Ledger ledger;
+  const auto changes = std::make_shared<Changes>();
+  ledger.report_to(changes);
+  const Belonging db{.kind = Kind::kContainer, .id = "c1", .name = "db", .owner = "a", .state = "created"};
+  EXPECT_EQ(ledger.revision("a"), 0U);
+  auto seen = changes->count();
+  auto revision = ledger.revision("a");
+  const auto moved = [&] {
+    const bool told = std::exchange(seen, changes->count()) != changes->count();
+    const bool numbered = std::exchange(revision, ledger.revision("a")) != ledger.revision("a");
+    EXPECT_EQ(told, numbered);
+    return told;
+  };
+  ledger.claim(db);
+  EXPECT_TRUE(moved());
+  ledger.claim(db);
+  EXPECT_FALSE(moved()) << "a listing shows what was known";
+  ledger.set_container_state("c1", "running");
+  EXPECT_TRUE(moved());
+  ledger.forget(Kind::kContainer, "c1");
+  EXPECT_TRUE(moved());
+}
+
 }  // namespace
 }  // namespace ebbtide
