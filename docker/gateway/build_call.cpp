@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kMaxMessage = 32 << 20;  // the engine itself takes 16 MiB
 constexpr std::size_t kMostHeld = 64 << 20;    // of all calls of a connection
+constexpr std::size_t kMaxPath = 200;          // more than any call's that there is, and short enough for the log
 constexpr std::string_view kBuildId = "buildkit-controlapi-buildid";
 constexpr std::string_view kSessionPrefix = "x-docker-expose-session-";
 constexpr std::string_view kSessionId = "x-docker-expose-session-uuid";
@@ -67,7 +68,7 @@ BuildCall::BuildCall(Exchange& exchange, std::shared_ptr<grpc::Stream> client, g
       client_(std::move(client)),
       engine_(engine),
       held_(held),
-      path_(grpc::value_of(client_->head(), ":path")),
+      path_(grpc::value_of(client_->head(), ":path").substr(0, kMaxPath)),
       route_(find_call(path_)) {}
 
 Task<void> BuildCall::run() {
@@ -102,7 +103,6 @@ Task<void> BuildCall::dispatch() {
     fail_with(grpc::Code::kUnavailable, "this agent is ending: its gateway takes no new requests");
   } else if (route_ == nullptr) {
     refuse({"endpoint", "the call " + path_ + " of BuildKit is not available to jobs"});
-    co_return;
   } else if (!engine_head()) {
     fail_with(grpc::Code::kInvalidArgument, "the call must be of one build");
   } else {
