@@ -6,7 +6,7 @@ packages=(
   clang-16 clang-tidy-16 clang-format-16 lld-16 llvm-16 libclang-rt-16-dev cmake ninja-build ccache pkg-config git
   libboost1.81-dev libcpp-httplib-dev nlohmann-json3-dev libcurl4-openssl-dev libssl-dev libspdlog-dev libgtest-dev
   libgmock-dev libsqlite3-dev libsqlitecpp-dev libtomlplusplus-dev libcli11-dev libexpected-dev prometheus-cpp-dev libre2-dev
-  docker.io iptables iproute2 busybox-static docker-compose python3 jq curl openssl ca-certificates
+  docker.io iptables iproute2 busybox-static docker-compose python3 python3-venv jq curl openssl ca-certificates
 )
 
 # The bridge: any Maven and any JDK from 17 on will do, whoever installed them.
