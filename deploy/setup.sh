@@ -12,7 +12,8 @@ packages=(
 )
 demonstration=(docker.io iptables iproute2 busybox-static python3 curl)
 tests=(
-  clang-tidy-16 clang-format-16 docker-compose jq openssl chromium chromium-driver python3-selenium python3-yaml
+  clang-tidy-16 clang-format-16 docker-compose jq openssl chromium chromium-driver python3-selenium python3-venv
+  python3-yaml
   debootstrap systemd
 )
 command -v npm >/dev/null || tests+=(npm)

@@ -216,8 +216,10 @@ class Fleet::Impl {
   Result<void> ready() const {
     for (const auto& cluster : core_.all_clusters()) {
       const auto state = cluster->watch().state();
-      if (state.connected && state.listed) continue;
-      const auto why = state.connected ? "it has not been listed yet" : state.error;
+      if (state.connected && state.listed && cluster->taken_up) continue;
+      const auto why = !state.connected ? state.error
+                       : !state.listed  ? "it has not been listed yet"
+                                        : "its agents have not been taken up yet";
       return fail(Error::unavailable("engine " + cluster->engine().address().text() + ": " + why));
     }
     return {};

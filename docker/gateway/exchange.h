@@ -161,6 +161,7 @@ class Exchange {
   Task<Result<void>> label_volumes(Json& body);
   Task<Result<std::vector<std::string>>> mounted_from(const Json& body);
   Task<Result<void>> make_named_volume(const NamedVolume& volume);
+  Task<void> remove_made_volumes();
   // Whether the volume of that real name is this owner's, or one of those that agents have in common.
   Task<bool> may_use_volume(const std::string& real_name, const std::string& given_name);
   Labels volume_labels(const std::string& real_name, const std::string& given_name) const;
@@ -190,6 +191,7 @@ class Exchange {
   Task<Next> remove();
   Task<Next> connect_network();
   Task<Next> prune();
+  Task<Result<http::SmallAnswer>> prune_in_turn();
 
   Task<Next> pull_image();
   Task<Next> import_image();
@@ -231,6 +233,7 @@ class Exchange {
   http::Target target_;
   Match match_;
   std::vector<std::pair<std::string, std::string>> given_words_;  // id → as the client named it
+  std::vector<std::string> made_volumes_;                         // for the container that is being created; real names
   bool body_read_ = false;
   int status_ = 0;    // answered
   std::string rule_;  // of a refusal

@@ -89,9 +89,13 @@ Task<Exchange::Next> Exchange::create_container() {
   const auto real_name = context_.scope.real_name(Kind::kContainer, name);
   target_.query.set("name", real_name);
   const auto prepared = co_await prepare_container(*body, name);
-  if (!prepared) co_return co_await answer_error(as_create_error(prepared.error()));
+  if (!prepared) {
+    co_await remove_made_volumes();
+    co_return co_await answer_error(as_create_error(prepared.error()));
+  }
   const auto made = co_await call("POST", body->dump());
   if (!made) co_return co_await answer_error(made.error());
+  if (made->head.status >= 300) co_await remove_made_volumes();
   Belonging belonging{.kind = Kind::kContainer,
                       .id = text_member(parse(made->body), "Id"),
                       .name = name,
@@ -176,9 +180,20 @@ Task<Result<void>> Exchange::make_named_volume(const NamedVolume& volume) {
   if (!made) co_return fail(made.error());
   if (made->head.status != 201) co_return fail(Error::invalid(text_member(parse(made->body), "message")));
   const bool ours = co_await may_use_volume(real_name, volume.name);
+  if (ours && !shared_volume(Kind::kVolume, volume.name)) made_volumes_.push_back(real_name);
   if (ours) co_return Result<void>();
   co_return fail(Error::conflict("the volume name " + volume.name +
                                  " is taken on this engine by somebody else: choose another name"));
+}
+
+// The engine makes no volume for a container that it does not make. One that is in use by now stays.
+Task<void> Exchange::remove_made_volumes() {
+  for (const auto& name : made_volumes_) {
+    std::string verb = "DELETE";
+    auto target = in_version("/volumes/" + name);
+    const auto removed = co_await context_.upstream.call(std::move(verb), std::move(target), {});
+    if (removed && removed->head.status == 204) context_.ledger().forget(Kind::kVolume, name);
+  }
 }
 
 Task<bool> Exchange::may_use_volume(const std::string& real_name, const std::string& given_name) {
