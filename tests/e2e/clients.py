@@ -207,7 +207,7 @@ class Clients(TrustedAgents):
             # The gateway does not see what BuildKit makes for a client that speaks its protocol: the job can't remove it.
             docker("rmi", f"{name}-built", check=False)
             shutil.rmtree(f"/tmp/{name}", ignore_errors=True)
-        self.assert_alike(given, expected, 50)
+        self.assert_alike(given, expected, 40)
 
     def compose_in(self, container, name):
         script = f"exec 2>&1; export P={name} HOME=/root\n{COMPOSE_SCRIPT}"
