@@ -150,10 +150,20 @@ void hide_labels(Json& answer) {
   }
 }
 
+// What is hidden was last, so the layer before it stands for the image: its id and tags.
 void hide_label_layers(Json& history) {
-  keep_if(history, [](const Json& layer) {
+  Json hidden;
+  keep_if(history, [&](Json& layer) {
     const auto made_by = text(layer, "CreatedBy");
-    return made_by.find("LABEL " + std::string(label::kImageAgent) + "=") == std::string::npos;
+    const bool is_ours = made_by.find("LABEL " + std::string(label::kImageAgent) + "=") != std::string::npos;
+    if (is_ours) {
+      hidden = std::move(layer);
+    } else if (hidden.is_object()) {
+      for (const auto* name : {"Id", "Tags"})
+        if (auto* value = find(hidden, name)) layer[name] = std::move(*value);
+      hidden = nullptr;
+    }
+    return !is_ours;
   });
 }
 

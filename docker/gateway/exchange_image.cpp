@@ -165,6 +165,7 @@ Task<Exchange::Next> Exchange::build() {
   const std::optional<std::string> no_body;
   auto upstream = co_await send(no_body, true);
   if (!upstream) co_return co_await answer_error(upstream.error());
+  if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   BuildLines lines(target_.query.flag("q"));
   BuildView view;
   std::vector<std::string> steps;
@@ -205,6 +206,13 @@ Task<Exchange::Next> Exchange::commit() {
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be made"));
   target_.query.set("container", container->id);
+  // The engine takes the container's whole config only where it is given none, and labels are one.
+  if (body->empty()) {
+    const auto inspected = co_await ask("/containers/" + container->id + "/json");
+    if (!inspected) co_return co_await answer_error(inspected.error());
+    const auto detail = Json::parse(inspected->body, nullptr, false);
+    if (detail.is_object() && detail.contains("Config") && detail["Config"].is_object()) body = detail["Config"];
+  }
   // Always: the container's own labels would make what is started from the image look owned.
   put_commit_labels(*body, image_owner());
   if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
@@ -233,6 +241,7 @@ Task<Exchange::Next> Exchange::load_images() {
   const std::optional<std::string> no_body;
   auto upstream = co_await send(no_body, true);
   if (!upstream) co_return co_await answer_error(upstream.error());
+  if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   LoadLines lines;
   std::vector<std::string> loaded;
   const auto next = co_await relay_watched(std::move(*upstream), [&](std::string_view piece) {

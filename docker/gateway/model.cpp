@@ -99,6 +99,8 @@ std::string_view wanted(Type type) {
     case Type::kEntries:
     case Type::kListings:
       return "an object";
+    case Type::kIgnored:
+      return "anything";
   }
   return "something else";
 }
@@ -116,7 +118,7 @@ class Decoder {
         return invalid(joined(where, name) + " is not known to the gateway: leave it out");
       }
       if (!seen_once(value, *member)) return invalid(joined(where, member->name) + " is there twice");
-      if (content.is_null()) continue;
+      if (content.is_null() || member->type == Type::kIgnored) continue;
       auto inner = any(content, *member, joined(where, member->name));
       if (!inner) return inner;
       decoded[std::string(member->name)] = std::move(*inner);
@@ -162,6 +164,8 @@ class Decoder {
       case Type::kEntries:
       case Type::kListings:
         return map(value, member, where);
+      case Type::kIgnored:
+        break;
     }
     return mismatch(where, member.type);
   }

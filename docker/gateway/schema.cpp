@@ -232,6 +232,7 @@ constexpr std::array kExecCreate = {
     Member{"ConsoleSize", kUints}, Member{"AttachStdin", kBool},  Member{"AttachStderr", kBool},
     Member{"AttachStdout", kBool}, Member{"Detach", kBool},       Member{"DetachKeys", kString},
     Member{"Env", kStrings},       Member{"WorkingDir", kString}, Member{"Cmd", kStrings},
+    Member{"Container", kIgnored},  // the Python SDK's
 };
 constexpr std::array kExecStart = {Member{"Detach", kBool}, Member{"Tty", kBool}, Member{"ConsoleSize", kUints}};
 

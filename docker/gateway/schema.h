@@ -24,6 +24,7 @@ enum class Type {
   kSet,       // free keys to {}
   kEntries,   // free keys to objects of members
   kListings,  // free keys to lists of objects of members
+  kIgnored,   // what clients send and the engine does not read: dropped
 };
 
 struct Member {

@@ -22,7 +22,7 @@ SEED = os.environ.get("EBBTIDE_MODEL_SEED") or str(random.SystemRandom().randran
 VERSION = "/v1.41"
 
 NAMES = ["aa", "db", "cafe", "web", "b1"]  # three of them could be the beginning of an id
-REST = 3  # seconds without a change
+REST = 3  # seconds without a change, at least
 MANY = 6  # containers of one agent
 AGENT = object()  # what a reference resolves to: the agent's own container
 AMBIGUOUS = object()
@@ -112,7 +112,7 @@ class Container:
         self.id, self.name, self.state, self.short = id, name, state, short
         self.networks = dict.fromkeys(networks)  # name -> id, of networks
         self.volumes, self.anonymous = set(volumes), set(anonymous)
-        self.lost_network = False  # one that it is in was removed
+        self.unsure = False  # whether the networks are there that it will be in once it runs
 
     def seen(self):
         return self.id, self.name, self.state, tuple(sorted(self.networks)), tuple(sorted(self.volumes | self.anonymous))
@@ -151,7 +151,7 @@ class Model:
         name = self.networks.pop(network)
         for container in self.containers.values():
             if container.networks.get(name) == network:
-                container.lost_network = True
+                container.unsure = True
 
     def seen(self):
         return (sorted(c.seen() for c in self.containers.values()), sorted(self.networks.items()), sorted(self.volumes))
@@ -199,6 +199,7 @@ class Player:
         self.trace = collections.deque(maxlen=30)
         self.done = collections.Counter()
         self.failure = None
+        self.slowest = 0  # seconds that a request took
         self.begin()
 
     # --- the agent ---
@@ -232,7 +233,9 @@ class Player:
 
     def call(self, method, path, body=None, **query):
         self.trace.append(f"  {method} {path} {json.dumps(body) if body else ''} {query or ''}")
+        began = time.monotonic()
         answer = self.api.call(method, path, body, **query)
+        self.slowest = max(self.slowest, time.monotonic() - began)
         self.trace[-1] += f" -> {answer[0]}" + (f" {answer[1]}" if answer[0] >= 400 else "")
         return answer
 
@@ -256,7 +259,6 @@ class Player:
         containers, networks, volumes = self.truth_at_rest()
         self.model.networks = dict(networks)
         self.model.volumes = set(volumes)
-        known = self.model.containers
         self.model.containers = {}
         for id, name, state, of_networks, of_volumes in containers:
             detail = self.engine.call("GET", f"/containers/{id}/json")[1]
@@ -265,14 +267,14 @@ class Player:
                                   detail["Config"]["Cmd"] == ["true"])
             for network, endpoint in detail["NetworkSettings"]["Networks"].items():
                 container.networks[words(network)] = endpoint["NetworkID"]
-            container.lost_network = True if id not in known else known[id].lost_network
+            container.unsure = True
             self.model.containers[id] = container
         self.compare()
 
     def truth_at_rest(self):
-        """The engine goes on with what it was asked for, after whoever asked has gone."""
-        truth, since = None, 0
-        while time.monotonic() - since < REST:
+        """The engine goes on with what it was asked for, after whoever asked has gone, for as long as it takes here."""
+        truth, since = None, time.monotonic()
+        while time.monotonic() - since < max(REST, 3 * self.slowest):
             if truth != (truth := self.truth()) or any(state == "removing" for _, _, state, *_ in truth[0]):
                 since = time.monotonic()
             threading.Event().wait(0.2)
@@ -372,7 +374,8 @@ class Player:
         if not isinstance(container, Container):
             return
         expect(self.call("POST", f"/containers/{container.id}/start"), 204)
-        expect(self.call("POST", f"/containers/{container.id}/wait", condition="removed"), 200, 404)
+        # Not by asking to wait: the engine would wait for ever where the container has just gone.
+        until("its removal", lambda: self.call("GET", f"/containers/{container.id}/json")[0] == 404)
         self.gone(container, True)
 
     def start(self):
@@ -381,13 +384,13 @@ class Player:
         running = isinstance(container, Container) and container.state == "running"
         query = {"t": 0} if action == "restart" else {}
         statuses = (304,) if running and action == "start" else (204,)
-        if isinstance(container, Container) and container.lost_network:
+        if isinstance(container, Container) and container.unsure:
             statuses = (*statuses, 404, 500)
         answer = self.on_container("POST", f"/containers/{reference}/{action}", container, *statuses, **query)
         if not answer or answer[0] >= 400:
             return
         container.state = "running"
-        if container.lost_network:  # it may have found one of the same name
+        if container.unsure:  # it may have found one of the same name
             detail = expect(self.call("GET", f"/containers/{container.id}/json"), 200)
             container.networks = {n: e["NetworkID"] for n, e in detail["NetworkSettings"]["Networks"].items()}
         if container.short:

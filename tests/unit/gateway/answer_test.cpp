@@ -236,6 +236,13 @@ TEST(Answer, HistoryLosesTheLayerOfOurLabel) {
   EXPECT_EQ(history, Json::parse(R"([{"CreatedBy":"RUN x"}])"));
 }
 
+TEST(Answer, TheLayerBeforeAHiddenOneStandsForTheImage) {
+  auto history = Json::parse(R"([{"Id":"sha256:2","CreatedBy":"LABEL ebbtide.image-agent=a1","Tags":["app:1"]},
+                                 {"Id":"sha256:1","CreatedBy":"RUN x","Tags":null}])");
+  hide_label_layers(history);
+  EXPECT_EQ(history, Json::parse(R"([{"Id":"sha256:2","CreatedBy":"RUN x","Tags":["app:1"]}])"));
+}
+
 TEST(LoadLines, FindReferencesAndIdsWhereverTheBytesAreCut) {
   constexpr std::string_view kLoad =
       "{\"status\":\"Loading layer\",\"progressDetail\":{\"current\":1}}\r\n"

@@ -152,6 +152,10 @@ TEST(Model, KnowsTheOtherBodies) {
   EXPECT_THAT(decoded(ModelName::kVolumeCreate, R"({"ClusterVolumeSpec":{"Group":"g"}})"), HasSubstr("not known"));
 }
 
+TEST(Model, DropsWhatTheEngineDoesNotReadEither) {
+  EXPECT_EQ(decoded(ModelName::kExecCreate, R"({"Container":"db","Cmd":["ls"]})"), R"({"Cmd":["ls"]})");
+}
+
 // What docker CLI 28 sends for `docker run -d`, shortened to its kinds of members.
 TEST(Model, TakesWhatTheCommandLineClientSends) {
   const auto body = container(
