@@ -54,8 +54,8 @@ Task<Exchange::Next> Exchange::claimed(const http::SmallAnswer& made, Belonging 
   return forward(made);
 }
 
-// What the policy says of the body, which then has what it lacked: placed paths, limits. Placing paths leaves traces, so
-// all else is looked at before.
+// What the policy says of the body, which then has what it lacked: placed paths, limits. Placing paths leaves traces,
+// so all else is looked at before.
 Task<Result<std::optional<Refusal>>> Exchange::admit_container(Json& body) {
   auto policy = context_.spec.policy;
   for (const auto& source : paths_to_place(body)) policy.host_paths.push_back(source.path);

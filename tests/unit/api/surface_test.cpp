@@ -120,8 +120,10 @@ TEST_F(SurfaceTest, EndsAnAgentOnlyWithTheActionsHeader) {
 TEST_F(SurfaceTest, TellsWhatAgentsDidByThePage) {
   {
     Audit audit(database);
-    for (const auto* path : {"/1", "/2", "/3"}) audit.add({.time = clock->now(), .owner = "eb-1", .method = "POST", .path = path});
-    audit.add({.time = clock->now(), .owner = "eb-2", .method = "POST", .path = "/4", .rule = "privileged", .status = 403});
+    for (const auto* path : {"/1", "/2", "/3"})
+      audit.add({.time = clock->now(), .owner = "eb-1", .method = "POST", .path = path});
+    audit.add(
+        {.time = clock->now(), .owner = "eb-2", .method = "POST", .path = "/4", .rule = "privileged", .status = 403});
   }
   EXPECT_EQ(json::parse(get("/api/v1/audit").body).size(), 4U);
   EXPECT_EQ(json::parse(get("/api/v1/agents/eb-2/audit").body).at(0).at("rule"), "privileged");

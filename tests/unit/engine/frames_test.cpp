@@ -27,8 +27,7 @@ TEST(Usage, LeavesOutThePageCacheThatCanGo) {
   EXPECT_EQ(version2.cpu_ns, 7U);
   EXPECT_EQ(version2.memory_bytes, 70U);
   EXPECT_EQ(version2.memory_limit_bytes, 1000U);
-  const auto version1 =
-      read_usage(read_json(R"({"memory_stats":{"usage":100,"stats":{"total_inactive_file":40}}})"));
+  const auto version1 = read_usage(read_json(R"({"memory_stats":{"usage":100,"stats":{"total_inactive_file":40}}})"));
   EXPECT_EQ(version1.memory_bytes, 60U);
 }
 
