@@ -11,7 +11,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint32_t kMostStopSeconds = 300;
-constexpr std::uint32_t kMostPids = 4'194'304;  // the kernel's own
 constexpr std::string_view kReservedLabels = "ebbtide.";
 
 // capabilities(7), as of Linux 6.1.
@@ -246,7 +245,6 @@ ContainerOptions read_container_options(ProfileReader& reader) {
   read_labels(reader, options);
   read_words(reader, options);
   options.stop_seconds = reader.number("StopTimeout", 0, kMostStopSeconds, 0);
-  options.pids_limit = reader.number("PidsLimit", 0, kMostPids, 0);
   return options;
 }
 
@@ -264,7 +262,6 @@ void apply_container_options(const ContainerOptions& options, json& body) {
   if (!options.devices.empty()) host["Devices"] = devices_of(options);
   if (options.gpus) host["DeviceRequests"] = gpus_of(*options.gpus);
   if (!options.runtime.empty()) host["Runtime"] = options.runtime;
-  if (options.pids_limit > 0) host["PidsLimit"] = options.pids_limit;
   for (const auto& group : options.groups) host["GroupAdd"].push_back(group);
   for (const auto& [name, value] : options.labels)
     if (!body["Labels"].contains(name)) body["Labels"][name] = value;

@@ -49,7 +49,6 @@ struct ContainerOptions {
   std::uint32_t stop_seconds = 0;  // 0: it is killed at once
   std::string platform;            // "linux/arm64"; empty: the engine's
   std::string runtime;
-  std::uint32_t pids_limit = 0;  // 0: none
 };
 
 ContainerOptions read_container_options(ProfileReader& reader);

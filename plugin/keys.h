@@ -64,7 +64,6 @@ inline constexpr std::array kAgentKeys = {
     ProfileKey{"Groups", Input::kLines, "docker\n1001"},
     ProfileKey{"Init", Input::kFlag, "true"},
     ProfileKey{"StopTimeout", Input::kText, "10"},
-    ProfileKey{"PidsLimit", Input::kText, "2000"},
     ProfileKey{"ShmSize", Input::kText, "256M"},
     ProfileKey{"Tmpfs", Input::kLines, "/tmp:size=512m,mode=1777"},
     ProfileKey{"Ulimits", Input::kLines, "nofile=4096:65536\ncore=0"},

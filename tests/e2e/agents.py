@@ -174,7 +174,7 @@ class Options(ServerTest):
                 "cat /proc/1/comm; ls -l /dev/null2; trap 'exit 0' TERM; echo job done; while :; do sleep 0.1; done",
                 User="1000:0", Groups="1001", Ulimits="nofile=512:1024", Tmpfs="/scratch:size=8m", ShmSize="128M",
                 Dns="10.0.0.2", DnsSearch="ci.example.com", DnsOptions="ndots:3", CapAdd="SYS_PTRACE", CapDrop="NET_RAW",
-                Devices="/dev/null:/dev/null2:rw", Labels="team=payments", Init="true", StopTimeout="5", PidsLimit="200",
+                Devices="/dev/null:/dev/null2:rw", Labels="team=payments", Init="true", StopTimeout="5", MaxPids="200",
                 PullPolicy="never", Platform="linux/amd64", Runtime=docker("info", "-f", "{{.DefaultRuntime}}"),
                 Networks="options-net", Hosts="10.0.0.5 db db.local", MaxMemory="256M", ReservedMemory="64M", Cpus="1")
             agent = self.bring_up(job, profile)

@@ -127,13 +127,11 @@ TEST(ContainerOptions, NobodySetsALabelOfOurs) {
 }
 
 TEST(ContainerOptions, WordsAndNumbersGoWhereTheEngineWantsThem) {
-  const auto body = body_of({{"Runtime", "nvidia"}, {"PidsLimit", "500"}, {"Init", "true"}, {"StopTimeout", "20"}});
+  const auto body = body_of({{"Runtime", "nvidia"}, {"Init", "true"}, {"StopTimeout", "20"}});
   EXPECT_EQ(body.at("HostConfig").at("Runtime"), "nvidia");
-  EXPECT_EQ(body.at("HostConfig").at("PidsLimit"), 500);
   EXPECT_EQ(body.at("HostConfig").at("Init"), true);
   EXPECT_EQ(body.at("StopTimeout"), 20);
   EXPECT_THAT(fault_of("Runtime", "a b"), HasSubstr("name of a runtime"));
-  EXPECT_THAT(fault_of("PidsLimit", "-1"), HasSubstr("whole number from 0"));
   EXPECT_THAT(fault_of("StopTimeout", "301"), HasSubstr("whole number from 0 to 300"));
   EXPECT_EQ(fault_of("Init", "yes"), "must be true or false");
   for (const auto* platform : {"linux", "linux/", "a/b/c/d", "linux/a b"})
