@@ -254,7 +254,7 @@ class Player:
 
     def adopt(self, kills, away):
         """After a kill nobody knows whether the operation took place: the engine itself does."""
-        until(f"a kill that explains {away}", lambda: self.world.kills > kills, 5)
+        until(f"a kill that explains {away}", lambda: self.world.killing.is_set() or self.world.kills > kills, 5)
         until("the server", lambda: not self.world.killing.is_set(), 60)
         containers, networks, volumes = self.truth_at_rest()
         self.model.networks = dict(networks)
@@ -660,8 +660,8 @@ class RandomOperations(ServerTest):
 
     def kill_server(self):
         self.killing.set()
-        self.kills += 1
         self.server.kill()
+        self.kills += 1
         self.server.start()
         until("the agents", self.server.ready)
         self.killing.clear()
