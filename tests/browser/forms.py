@@ -118,7 +118,7 @@ class Forms(unittest.TestCase):
     def test_a_new_cluster_profile_has_defaults_and_says_what_is_missing(self):
         form = self.cluster_form()
         self.assertEqual(form.model(), {"auto_register_timeout": "10", "private_registry_custom_credentials": "true",
-                                        "docker_policy": "ci"})
+                                        "docker_policy": "ci", "docker_publish": "ephemeral"})
         self.assertEqual(form.visible_errors(), [])
         form.save()
         for key in ("go_server_url", "docker_uri", "max_docker_containers"):
