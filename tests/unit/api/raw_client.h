@@ -100,8 +100,8 @@ inline RawAnswer ask(std::uint16_t port, const std::string& method, const std::s
   RawClient client(port);
   const auto length =
       method == "GET" || method == "HEAD" ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
-  client.send(method + " " + target + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + headers + length + "\r\n" +
-              body);
+  client.send(method + " " + target + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + headers + length +
+              "\r\n" + body);
   return client.answer(method != "HEAD");
 }
 
