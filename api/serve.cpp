@@ -58,29 +58,50 @@ Result<GateSettings> gate_settings(const Settings& settings, const std::string& 
   return gate;
 }
 
-bool gate_is_safe(const Settings& settings, bool tls) {
-  return tls || settings.text("page_url").starts_with("https://");
-}
-
 std::string url_of(const HostAndPort& listen, std::uint16_t port, bool tls) {
   const bool ipv6 = listen.host.find(':') != std::string::npos;
   return (tls ? "https://" : "http://") + (ipv6 ? "[" + listen.host + "]" : listen.host) + ":" + std::to_string(port) +
          "/";
 }
 
+// How it is reached, and by whom.
+struct Access {
+  HostAndPort listen;
+  std::shared_ptr<const Certificate> certificate;
+  GateSettings gate;
+};
+
+Result<Access> read_access(const Settings& settings) {
+  const auto listen = parse_listen(settings);
+  if (!listen) return fail(listen.error());
+  const auto token = access_token(settings, *listen);
+  if (!token) return fail(token.error());
+  const auto certificate = certificate_of(settings);
+  if (!certificate) return fail(certificate.error());
+  auto gate = gate_settings(settings, *token, *certificate != nullptr);
+  if (!gate) return fail(gate.error());
+  return Access{.listen = *listen, .certificate = *certificate, .gate = std::move(*gate)};
+}
+
+void tell_listening(const Access& access, const std::string& url, const std::string& server_id) {
+  log_info("listening", {{"address", url},
+                         {"version", EBBTIDE_VERSION},
+                         {"server", server_id},
+                         {"token", access.gate.token.empty() ? "none" : "required"}});
+  if (!access.listen.is_loopback() && !access.gate.tls)
+    log_warning(
+        "passwords and tokens cross the network in the clear: set tls_cert and tls_key, or put a TLS proxy in "
+        "front and set page_url to its https address");
+}
+
 }  // namespace
 
 int serve(const Settings& settings) {
   StopSignals signals;
-  const auto listen = parse_listen(settings);
-  if (!listen) return complain(listen.error(), kWrongSettings);
-  const auto token = access_token(settings, *listen);
-  if (!token) return complain(token.error(), kWrongSettings);
-  const auto certificate = certificate_of(settings);
-  if (!certificate) return complain(certificate.error(), kWrongSettings);
-  const bool tls = *certificate != nullptr;
-  auto gate = gate_settings(settings, *token, tls);
-  if (!gate) return complain(gate.error(), kWrongSettings);
+  const auto access = read_access(settings);
+  if (!access) return complain(access.error(), kWrongSettings);
+  const auto& listen = access->listen;
+  const bool tls = access->certificate != nullptr;
   if (const auto made = make_folder(settings.text("run_dir"), "--run-dir"); !made)
     return complain(made.error(), kFailed);
   const auto state = open_state(settings);
@@ -91,25 +112,18 @@ int serve(const Settings& settings) {
   plugin::Fleet fleet(fleet_settings(settings, state->server_id), state->database, std::make_shared<SystemClock>(),
                       [](const EngineAddress& address) { return make_http_engine(address); });
   auto page_url = settings.text("page_url");
-  plugin::Contract contract(fleet, page_url.empty() ? url_of(*listen, listen->port, tls) : page_url);
+  plugin::Contract contract(fleet, page_url.empty() ? url_of(listen, listen.port, tls) : page_url);
   const auto threads = static_cast<unsigned>(settings.number("http_threads"));
   auto accounts = std::make_shared<Accounts>(state->database, std::make_shared<SystemClock>());
-  Surface surface(fleet, contract, accounts, {.gate = std::move(*gate), .seats = threads / 2});
-  HttpServer server({.threads = threads, .certificate = *certificate},
+  Surface surface(fleet, contract, accounts, {.gate = access->gate, .seats = threads / 2});
+  HttpServer server({.threads = threads, .certificate = access->certificate},
                     [&surface](const HttpRequest& request) { return surface.handle(request); });
   fleet.start();
-  if (const auto started = server.start(listen->host, listen->port); !started) {
+  if (const auto started = server.start(listen.host, listen.port); !started) {
     fleet.stop();
     return complain(started.error(), kFailed);
   }
-  log_info("listening", {{"address", url_of(*listen, server.port(), tls)},
-                         {"version", EBBTIDE_VERSION},
-                         {"server", state->server_id},
-                         {"token", token->empty() ? "none" : "required"}});
-  if (!listen->is_loopback() && !gate_is_safe(settings, tls))
-    log_warning(
-        "passwords and tokens cross the network in the clear: set tls_cert and tls_key, or put a TLS proxy in "
-        "front and set page_url to its https address");
+  tell_listening(*access, url_of(listen, server.port(), tls), state->server_id);
   signals.wait();
   log_info("stopping: agents live on");
   surface.stop();
