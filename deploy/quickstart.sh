@@ -27,6 +27,7 @@ deploy/setup.sh --demo
 echo "there"
 
 step "2. Building build/release/ebbtide (some minutes the first time)"
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 # so that other builds of this tree find what this one made
 cmake --preset release >/dev/null
 cmake --build --preset release --target ebbtide | tail -n 1
 if [ -n "$bridge" ]; then

@@ -32,7 +32,9 @@ step() { printf '\n== %s  (%d min %02d s)\n' "$*" $(((SECONDS - began) / 60)) $(
 
 work=$(mktemp -d /tmp/ebbtide-tests.XXXXXX)
 engine=
+building=
 finish() {
+  [ -z "$building" ] || kill "$building" 2>/dev/null || true
   [ -z "$engine" ] || tests/support/engine.sh stop "$work/engine"
   rm -rf "$work"
 }
@@ -61,6 +63,9 @@ if [ -z "$quick" ]; then
   echo "$DOCKER_HOST"
 fi
 
+# Builds of one tree in several ways share what is alike.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 failed=
 build() { # preset, targets…
   local preset=$1
@@ -76,10 +81,29 @@ run_tests() { # preset, results folder, ctest options…
     failed=yes
 }
 
+# Further builds go on in the background beside the tests of the first, which mostly wait for engines.
+build_quietly() { # presets…
+  local preset
+  for preset in "$@"; do
+    nice cmake --preset "$preset" && nice cmake --build --preset "$preset" --target "$([ "$preset" = fuzz ] && echo fuzzers || echo test_programs)" ||
+      return 1
+  done
+}
+
 step "dev build"
 build dev
-step "tests"
+others=(${asan:+asan} ${tsan:+tsan} ${fuzz:+fuzz})
+if [ ${#others[@]} -gt 0 ]; then
+  build_quietly "${others[@]}" >"$work/builds.log" 2>&1 &
+  building=$!
+fi
+step "tests${building:+; beside them the builds ${others[*]}}"
 run_tests dev dev ${quick:+-LE engine} ${only:+-R "$only"}
+if [ -n "$building" ]; then
+  step "builds ${others[*]}"
+  wait "$building" || { tail -n 40 "$work/builds.log"; exit 1; }
+  building=
+fi
 
 # The bridge's tests, against the program of a build; quiet unless one fails.
 bridge() { # binary, results folder, Maven's arguments…
@@ -94,23 +118,24 @@ if [[ bridge =~ $only ]]; then
 fi
 
 for sanitizer in ${asan:+asan} ${tsan:+tsan}; do
-  step "$sanitizer build"
-  build "$sanitizer"
   step "$sanitizer tests"
   run_tests "$sanitizer" "$sanitizer" -LE "e2e${quick:+|engine}"
 done
 
+fuzz_one() { # target
+  local name corpus=$work/corpus
+  name=$(basename "$1")
+  mkdir -p "$corpus/$name"
+  "$1" -max_total_time="$fuzz" -max_len=65536 -print_final_stats=1 -artifact_prefix="$work/" "$corpus/$name" \
+    >"$work/$name.log" 2>&1 || { tail -n 40 "$work/$name.log"; return 1; }
+  echo "$name: $(grep -o 'number_of_executed_units: *[0-9]*' "$work/$name.log")"
+}
 if [ -n "$fuzz" ]; then
-  step "fuzz build"
-  build fuzz fuzzers
-  for target in build/fuzz/tests/fuzz/fuzz_*; do
-    [ -x "$target" ] && [ -f "$target" ] || continue
-    step "$(basename "$target"), $fuzz s"
-    mkdir -p "$work/corpus/$(basename "$target")"
-    "$target" -max_total_time="$fuzz" -max_len=65536 -print_final_stats=1 -artifact_prefix="$work/" \
-      "$work/corpus/$(basename "$target")" >"$work/fuzz.log" 2>&1 || { tail -40 "$work/fuzz.log"; failed=yes; }
-    grep -E 'number_of_executed_units|average_exec' "$work/fuzz.log" || true
-  done
+  step "fuzzing, $fuzz s each, two at a time"
+  export -f fuzz_one
+  export work fuzz
+  find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' | sort |
+    xargs -P 2 -I {} bash -c 'fuzz_one {}' || failed=yes
 fi
 
 if [ -n "$perf" ]; then
