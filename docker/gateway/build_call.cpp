@@ -72,20 +72,30 @@ BuildCall::BuildCall(Exchange& exchange, std::shared_ptr<grpc::Stream> client, g
       route_(find_call(path_)) {}
 
 Task<void> BuildCall::run() {
+  auto record = begin_audit(context_, exchange_.client_, exchange_.client_state_);
   co_await dispatch();
-  count();
+  note(std::move(record));
 }
 
-void BuildCall::count() const {
+void BuildCall::note(AuditRecord record) {
   const auto status = status_of(code_);
   context_.counting.request("POST", route_ == nullptr ? "/grpc" : "/grpc" + std::string(route_->path), status);
   if (!rule_.empty()) context_.counting.refusal(rule_);
   if (rule_.empty() && (route_ == nullptr || !changes(route_->handling))) return;
-  log_info("docker request", {{"agent", context_.spec.owner},
-                              {"method", "POST"},
-                              {"path", "/grpc" + path_},
-                              {"status", std::to_string(status)},
-                              {"rule", rule_}});
+  record.method = "POST";
+  record.path = "/grpc" + path_;
+  if (!rule_.empty())
+    log_info("docker request refused", {{"agent", context_.spec.owner},
+                                        {"caller", record.caller},
+                                        {"method", record.method},
+                                        {"path", record.path},
+                                        {"rule", rule_}});
+  record.objects = std::move(images_);
+  record.rule = rule_;
+  record.status = status;
+  const auto taken = std::chrono::system_clock::now() - record.time;
+  record.duration = std::chrono::duration_cast<std::chrono::milliseconds>(taken);
+  context_.watch.store().audit().add(std::move(record));
 }
 
 void BuildCall::fail_with(grpc::Code code, std::string_view message) {
@@ -224,6 +234,7 @@ Task<void> BuildCall::inspect() {
 
 Task<bool> BuildCall::record(std::vector<std::string> references) {
   for (const auto& reference : references) {
+    images_.push_back({.kind = std::string(to_string(Kind::kImage)), .id = {}, .name = reference});
     const auto recorded = co_await exchange_.record_reference(reference, true);
     if (recorded) continue;
     const bool denied = recorded.error().kind == ErrorKind::kDenied;

@@ -41,7 +41,8 @@ class BuildCall {
   void fail_with(grpc::Code code, std::string_view message);
   void refuse(const Refusal& refusal);
   std::optional<grpc::Headers> engine_head();
-  void count() const;
+  // For the metrics, and for the audit if it changed something or was refused.
+  void note(AuditRecord record);
 
   Exchange& exchange_;
   Context& context_;
@@ -53,6 +54,7 @@ class BuildCall {
   const BuildCallRoute* route_ = nullptr;
   grpc::Code code_ = grpc::Code::kOk;  // answered by us
   std::string rule_;                   // of a refusal
+  std::vector<AuditObject> images_;    // that the build names
 };
 
 }  // namespace ebbtide::gateway

@@ -22,7 +22,8 @@ COMMANDS = {
     "another process's root": ("docker run --rm -v /proc/1/root:/h $B cat /h$S", None),
     "a link in the agent": ("ln -s / /tmp/out; docker run --rm -v /tmp/out:/h $B cat /h$S", None),
     "a link in a volume": ("docker run --rm -v links:/l $B ln -s / /l/out; docker run --rm -v links:/l $B cat /l/out$S", None),
-    "a volume of the host": ("docker volume create -o type=none -o o=bind -o device=/ v", "rule: volume-options"),
+    "a volume of the host": (
+        "docker volume create -o type=none -o o=bind -o device=/ root; docker run --rm -v root:/h $B cat /h$S", None),
     "a mount of the host": (
         "docker run --rm --mount type=volume,source=v,target=/h,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/ "
         "$B cat /h$S", "rule: volume-options"),
