@@ -4,7 +4,7 @@ install(TARGETS ebbtide RUNTIME DESTINATION bin)
 install(FILES deploy/ebbtide.service DESTINATION /usr/lib/systemd/system)
 install(FILES deploy/ebbtide.toml DESTINATION /etc/ebbtide PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ)
 install(PROGRAMS deploy/drain.sh DESTINATION lib/ebbtide)
-install(FILES README.md ARCHITECTURE.md deploy/debian/copyright DESTINATION share/doc/ebbtide)
+install(FILES README.md ARCHITECTURE.md deploy/host.conf deploy/debian/copyright DESTINATION share/doc/ebbtide)
 install(DIRECTORY docs DESTINATION share/doc/ebbtide)
 
 set(changelog ${CMAKE_BINARY_DIR}/changelog)

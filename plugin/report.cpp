@@ -77,7 +77,9 @@ std::string job_link(const JobIdentifier& job) {
 
 // Where the live page shows this agent.
 std::string live_link(std::string_view page_url, const std::string& agent_id) {
-  return page_url.empty() ? std::string() : std::string(page_url) + "#" + percent_encode(agent_id);
+  if (page_url.empty()) return {};
+  if (page_url.ends_with('/')) page_url.remove_suffix(1);
+  return std::string(page_url) + "/agents/" + percent_encode(agent_id);
 }
 
 std::string state_text(const Agent& agent) {
