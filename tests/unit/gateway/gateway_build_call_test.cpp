@@ -87,8 +87,8 @@ TEST_F(GatewayBuildCall, ABuildReachesTheEngineAsItWasCheckedAndItsImageIsTheOwn
   EXPECT_EQ(heard.ref(), own_build_id("s1", "a1", "r"));
   EXPECT_EQ(heard.frontend_attrs().at("label:ebbtide.image-agent"), "s1/a1");
   std::vector<std::string> recorded;
-  for (const auto& image : *watch_->store().images_of("unix://" + server_->path(), "a1"))
-    recorded.push_back(image.reference);
+  const auto images = watch_->store().images_of("unix://" + server_->path(), "a1");
+  for (const auto& image : *images) recorded.push_back(image.reference);
   EXPECT_THAT(recorded, testing::UnorderedElementsAre("app:1", "sha256:made"));
 }
 

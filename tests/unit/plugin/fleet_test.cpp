@@ -205,8 +205,7 @@ TEST_F(FleetTest, AnAgentHasItsStopTimeBeforeItIsRemoved) {
 TEST_F(FleetTest, AFailedCreationIsUnwoundAndTold) {
   engine->fail_next("start_container", Error::invalid("no such command"));
   create(1);
-  EXPECT_TRUE(eventually([&] { return fleet->history(1).size() == 1; }));
-  EXPECT_TRUE(fleet->agents().empty());
+  EXPECT_TRUE(eventually([&] { return fleet->history(1).size() == 1 && fleet->agents().empty(); }));
   EXPECT_EQ(engine->count(), 0U);
   EXPECT_TRUE(eventually([&] { return gocd->console_has("no such command"); }));
   EXPECT_TRUE(eventually([&] { return gocd->health_has("no such command"); }));
