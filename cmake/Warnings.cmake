@@ -33,7 +33,7 @@ endfunction()
 function(ebbtide_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+    set(ARG_TIMEOUT 300)  # a sanitizer takes ten times as long
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ebbtide_options ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
