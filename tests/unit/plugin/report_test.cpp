@@ -140,7 +140,8 @@ TEST(Report, BeginsWithWhatGoesWrong) {
 }
 
 TEST(Report, LinksEachAgentToTheLivePage) {
-  EXPECT_THAT(agent_report(agent_view(), "https://e.example/"), HasSubstr("href=\"https://e.example/agents/ebbtide-1\""));
+  EXPECT_THAT(agent_report(agent_view(), "https://e.example/"),
+              HasSubstr("href=\"https://e.example/agents/ebbtide-1\""));
   const auto report = cluster_report({cluster_view()}, {agent_view()}, "https://e.example/");
   EXPECT_THAT(report, HasSubstr("href=\"https://e.example/agents/ebbtide-1\""));
   EXPECT_THAT(report, HasSubstr("href=\"https://e.example/\""));
