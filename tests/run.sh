@@ -134,8 +134,9 @@ if [ -n "$fuzz" ]; then
   step "fuzzing, $fuzz s each, two at a time"
   export -f fuzz_one
   export work fuzz
-  find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' | sort |
-    xargs -P 2 -I {} bash -c 'fuzz_one {}' || failed=yes
+  find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' | sort >"$work/targets"
+  [ -s "$work/targets" ] || { echo "run.sh: there is nothing to fuzz" >&2; failed=yes; }
+  xargs -P 2 -I {} bash -c 'fuzz_one {}' <"$work/targets" || failed=yes
 fi
 
 if [ -n "$perf" ]; then

@@ -230,7 +230,7 @@ class Reaping {
     if (!now) return now.error().kind == ErrorKind::kNotFound ? Result<void>() : fail(now.error());
     const bool own =
         image_owner_of(watch_.server_id(), now->labels) == owner_ || std::ranges::find(made_, now->id) != made_.end();
-    if (!own || now->id == record.previous_image_id) return {};
+    if (!own || record.previous_image_id.empty() || now->id == record.previous_image_id) return {};
     const auto tagged = watch_.engine().tag_image(record.previous_image_id, record.reference);
     if (tagged || tagged.error().kind != ErrorKind::kNotFound) return tagged;
     return watch_.engine().remove_image(record.reference);
