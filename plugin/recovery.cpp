@@ -1,8 +1,10 @@
 #include "plugin/recovery.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "docker/base/log.h"
+#include "docker/gateway/paths.h"
 
 namespace ebbtide::plugin {
 namespace {
@@ -127,11 +129,24 @@ void Recovery::remove_leftovers(Cluster& cluster) {
     const auto of_groups = groups->owners();
     owners.insert(owners.end(), of_groups.begin(), of_groups.end());
   }
+  const auto staged = owners_of_places();
+  owners.insert(owners.end(), staged.begin(), staged.end());
   std::ranges::sort(owners);
   const auto repeated = std::ranges::unique(owners);
   owners.erase(repeated.begin(), repeated.end());
   for (const auto& owner : owners)
     if (!core_.stopped() && is_left_over(cluster, owner)) remove_leftover(cluster, owner);
+}
+
+// Who has places for paths below run_dir. Those of clusters that are not taken up yet can't be told from a crash's.
+std::vector<std::string> Recovery::owners_of_places() const {
+  std::vector<std::string> owners;
+  const auto clusters = core_.all_clusters();
+  if (!std::ranges::all_of(clusters, [](const auto& cluster) { return cluster->taken_up.load(); })) return owners;
+  std::error_code none;  // no path was staged yet
+  for (const auto& entry : std::filesystem::directory_iterator(core_.settings.run_dir + "/mounts", none))
+    owners.push_back(entry.path().filename().string());
+  return owners;
 }
 
 // Nobody's: no agent that we know, and none that runs (another GoCD server's, whose cluster has yet to be listed).
@@ -149,6 +164,9 @@ void Recovery::remove_leftover(Cluster& cluster, const std::string& owner) {
     log_warning("leftovers could not be removed", {{"owner", owner}, {"error", report.error().message}});
     return;
   }
+  if (report->complete())
+    if (const auto cleared = gateway::clear_staging(core_.staging_directory(owner)); !cleared)
+      log_warning("places of paths could not be removed", {{"owner", owner}, {"error", cleared.error().message}});
   const auto removed = report->containers + report->networks + report->volumes + report->images;
   if (removed == 0) return;
   log_info("leftovers removed", {{"owner", owner}, {"report", report->summary()}});

@@ -25,6 +25,7 @@ class Recovery {
   void adopt(Cluster& cluster, const ContainerSummary& container);
   void reopen_gateways(Cluster& cluster);
   void remove_leftovers(Cluster& cluster);
+  std::vector<std::string> owners_of_places() const;
   bool is_left_over(Cluster& cluster, const std::string& owner) const;
   void remove_leftover(Cluster& cluster, const std::string& owner);
 

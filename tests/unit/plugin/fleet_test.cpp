@@ -202,6 +202,13 @@ TEST_F(FleetTest, AnAgentHasItsStopTimeBeforeItIsRemoved) {
   EXPECT_NE(std::find(stop, calls.end(), "remove_container " + container), calls.end());
 }
 
+TEST_F(FleetTest, PlacesOfPathsThatACrashLeftGo) {
+  std::filesystem::create_directories(run_dir + "/mounts/ebbtide-gone/3f2a9c01/src");
+  create(1);
+  EXPECT_TRUE(becomes(1, AgentState::kRegistering));
+  EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(run_dir + "/mounts/ebbtide-gone"); }));
+}
+
 TEST_F(FleetTest, AFailedCreationIsUnwoundAndTold) {
   engine->fail_next("start_container", Error::invalid("no such command"));
   create(1);
