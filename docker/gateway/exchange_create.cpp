@@ -77,15 +77,15 @@ Task<Exchange::Next> Exchange::create_container() {
   if (!body) co_return co_await answer_error(body.error());
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());
-  const auto refusal = co_await admit_container(*body);
-  if (!refusal) co_return co_await answer_error(refusal.error());
-  if (*refusal) co_return co_await refuse(**refusal);
   const auto image = text_member(*body, "Image");
   if (!co_await sees_image(image)) co_return co_await not_found(Kind::kImage, image);
   // Always named: the check among the labels is over the name.
   const auto given_name = without_slash(target_.query.get("name").value_or(""));
   const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;
   if (const auto wrong = check_name(Kind::kContainer, name)) co_return co_await answer_error(*wrong);
+  const auto refusal = co_await admit_container(*body);
+  if (!refusal) co_return co_await answer_error(refusal.error());
+  if (*refusal) co_return co_await refuse(**refusal);
   const auto real_name = context_.scope.real_name(Kind::kContainer, name);
   target_.query.set("name", real_name);
   const auto prepared = co_await prepare_container(*body, name);
