@@ -256,6 +256,7 @@ class Player:
         """After a kill nobody knows whether the operation took place: the engine itself does."""
         until(f"a kill that explains {away}", lambda: self.world.killing.is_set() or self.world.kills > kills, 5)
         until("the server", lambda: not self.world.killing.is_set(), 60)
+        kills = self.world.kills
         containers, networks, volumes = self.truth_at_rest()
         self.model.networks = dict(networks)
         self.model.volumes = set(volumes)
@@ -269,7 +270,10 @@ class Player:
                 container.networks[words(network)] = endpoint["NetworkID"]
             container.unsure = True
             self.model.containers[id] = container
-        self.compare()
+        try:
+            self.compare()
+        except Away as again:  # killed once more meanwhile
+            self.adopt(kills, again)
 
     def truth_at_rest(self):
         """The engine goes on with what it was asked for, after whoever asked has gone, for as long as it takes here."""
