@@ -457,10 +457,13 @@ class Player:
         reference, container = self.some_container()
         running = isinstance(container, Container) and container.state == "running"
         body = {"Cmd": ["echo", "from", reference], "AttachStdout": True}
+        kills = self.world.kills
         answer = self.on_container("POST", f"/containers/{reference}/exec", container, 201 if running else 409, body=body)
         if not answer or not running:
             return
         out = expect(self.call("POST", f"/exec/{answer[1]['Id']}/start", {"Detach": False, "Tty": False}), 200)
+        if not out and (self.world.killing.is_set() or self.world.kills > kills):
+            raise Away("an output that ends with its connection")
         if out[8:].decode() != f"from {reference}\n":
             raise Wrong(f"exec said {out}")
 
