@@ -1,6 +1,8 @@
 #include "api/rows.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "docker/base/text.h"
 
@@ -10,7 +12,7 @@ namespace {
 using plugin::AgentState;
 using plugin::Html;
 
-constexpr Kind kKinds[] = {Kind::kContainer, Kind::kNetwork, Kind::kVolume, Kind::kImage};
+constexpr Kind kKinds[] = {Kind::kExec, Kind::kContainer, Kind::kNetwork, Kind::kVolume, Kind::kImage};
 
 std::string_view class_of(AgentState state) {
   switch (state) {
@@ -48,16 +50,38 @@ void write_belonging(Html& html, const Belonging& belonging, const UsageByContai
   if (const auto used = usage.find(belonging.id); used != usage.end()) write_usage(html, used->second);
 }
 
-void write_execs(Html& html, const std::vector<Belonging>& all, const std::string& container) {
-  bool any = false;
-  for (const auto& exec : all) {
-    if (exec.kind != Kind::kExec || exec.container != container) continue;
-    if (!std::exchange(any, true)) html.open("ul");
+// The id of the container that a belonging stands below: an exec's own, else the one that asked for it; empty: the
+// agent, also where that container has gone.
+const std::string& above(const Belonging& belonging, const std::set<std::string_view>& containers) {
+  static const std::string none;
+  const auto& id = belonging.kind == Kind::kExec ? belonging.container : belonging.parent;
+  return containers.contains(id) ? id : none;
+}
+
+// The belongings below each container of the job, and below the agent (""); in the order in which they are shown.
+std::map<std::string_view, std::vector<const Belonging*>> families_of(const std::vector<Belonging>& all) {
+  std::set<std::string_view> containers;
+  for (const auto& each : all)
+    if (each.kind == Kind::kContainer && each.role != Role::kAgent) containers.insert(each.id);
+  std::map<std::string_view, std::vector<const Belonging*>> families;
+  for (const auto kind : kKinds)
+    for (const auto& each : all)
+      if (each.kind == kind && each.role != Role::kAgent) families[above(each, containers)].push_back(&each);
+  return families;
+}
+
+void write_family(Html& html, const std::map<std::string_view, std::vector<const Belonging*>>& families,
+                  std::string_view head, const UsageByContainer& usage) {
+  const auto family = families.find(head);
+  if (family == families.end()) return;
+  html.open("ul", {{"class", "belongings"}});
+  for (const auto* belonging : family->second) {
     html.open("li");
-    write_belonging(html, exec, {});
+    write_belonging(html, *belonging, usage);
+    if (belonging->kind == Kind::kContainer) write_family(html, families, belonging->id, usage);
     html.close("li");
   }
-  if (any) html.close("ul");
+  html.close("ul");
 }
 
 void write_load(Html& html, const plugin::ClusterView& cluster) {
@@ -135,28 +159,17 @@ void write_job(Html& html, const plugin::JobIdentifier& job, std::string_view ur
 }
 
 void write_belongings(Html& html, const plugin::AgentView& view, const UsageByContainer& usage) {
-  html.open("ul", {{"class", "belongings"}});
-  for (const auto kind : kKinds)
-    for (const auto& belonging : view.belongings) {
-      if (belonging.kind != kind || belonging.role == Role::kAgent) continue;
-      html.open("li");
-      write_belonging(html, belonging, usage);
-      if (kind == Kind::kContainer) write_execs(html, view.belongings, belonging.id);
-      html.close("li");
-    }
-  html.close("ul");
+  write_family(html, families_of(view.belongings), "", usage);
 }
 
 void write_tree(Html& html, const plugin::AgentView& view, const UsageByContainer& usage) {
   const auto root = std::ranges::find_if(
       view.belongings, [](const auto& each) { return each.role == Role::kAgent && each.kind == Kind::kContainer; });
   html.open("ul", {{"class", "belongings"}}).open("li");
-  if (root == view.belongings.end()) {
+  if (root == view.belongings.end())
     html.element("span", "no container yet", {{"class", "quiet"}});
-  } else {
+  else
     write_belonging(html, *root, usage);
-    write_execs(html, view.belongings, root->id);
-  }
   if (belongings_of_job(view) == 0)
     html.element("p", "The job has brought up nothing.", {{"class", "quiet"}});
   else

@@ -41,6 +41,7 @@ Json belonging_json(const Belonging& belonging, const UsageByContainer& usage) {
     json["ports"] = belonging.ports;
     if (const auto used = usage.find(belonging.id); used != usage.end()) json["usage"] = usage_json(used->second);
   }
+  if (!belonging.parent.empty()) json["parent"] = belonging.parent;
   if (belonging.kind == Kind::kExec) json["container"] = belonging.container;
   return json;
 }

@@ -490,6 +490,7 @@ Task<bool> Exchange::learn_real(Kind kind, const std::string& reference) {
                            .real_name = real_name,
                            .owner = ownership->owner,
                            .role = ownership->role,
+                           .parent = ownership->parent,
                            .image = labelled.contains("Image") ? labelled.value("Image", std::string()) : "",
                            .created = std::chrono::system_clock::now()});
   co_return true;
@@ -524,9 +525,16 @@ bool Exchange::is_visible(Kind kind, std::string_view id) const {
   return context_.ledger().owned_lately(context_.spec.owner, kind, id);
 }
 
+// The belonging that asks; empty where it is the agent, or the kernel does not tell.
+std::string Exchange::parent() const {
+  const auto known = context_.ledger().find(Kind::kContainer, caller().container);
+  const bool belonging = known && known->owner == context_.spec.owner && known->role == Role::kBelonging;
+  return belonging ? known->id : std::string();
+}
+
 Labels Exchange::labels_for(Kind kind, std::string_view real_name, std::string_view given_name) const {
-  auto labels =
-      ownership_labels(context_.server_id(), context_.spec.owner, Role::kBelonging, kind, real_name, given_name);
+  auto labels = ownership_labels(context_.server_id(), context_.spec.owner, Role::kBelonging, kind, real_name,
+                                 given_name, parent());
   labels.insert(context_.spec.extra_labels.begin(), context_.spec.extra_labels.end());
   return labels;
 }

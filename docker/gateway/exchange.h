@@ -70,6 +70,7 @@ class Exchange {
   bool changes_something() const;
   void note_request();
   void note_object(std::string_view kind, std::string_view id, std::string_view name);
+  void note_removed_images(const Json& removed);  // [{"Untagged":…},{"Deleted":…}], as the engine answers
   void note_fault(const Error& error);
   void audit(AuditRecord record);
 
@@ -131,6 +132,7 @@ class Exchange {
   std::string in_given_words(std::string text) const;
   bool is_visible(Kind kind, std::string_view id) const;
   bool is_own_agent(const Belonging& belonging) const { return belonging.role == Role::kAgent; }
+  std::string parent() const;
   Labels labels_for(Kind kind, std::string_view real_name, std::string_view given_name) const;
   std::string image_owner() const;
   bool owns_images() const { return context_.spec.images != ImageMode::kShared; }
@@ -192,6 +194,8 @@ class Exchange {
   Task<Next> connect_network();
   Task<Next> prune();
   Task<Result<http::SmallAnswer>> prune_in_turn();
+  void settle_pruned(const Json& answer);
+  void settle_gone(Kind kind, const std::string& id);
 
   Task<Next> pull_image();
   Task<Next> import_image();

@@ -80,6 +80,16 @@ void Exchange::note_object(std::string_view kind, std::string_view id, std::stri
     objects_.push_back(std::move(object));
 }
 
+void Exchange::note_removed_images(const Json& removed) {
+  if (!removed.is_array()) return;
+  for (const auto& each : removed) {
+    if (!each.is_object()) continue;
+    if (const auto id = each.value("Deleted", std::string()); !id.empty()) note_object(to_string(Kind::kImage), id, "");
+    if (const auto name = each.value("Untagged", std::string()); !name.empty())
+      note_object(to_string(Kind::kImage), "", name);
+  }
+}
+
 // What the request names, as it was given, before any of it is written anew.
 void Exchange::note_request() {
   path_ = target_.path;

@@ -15,10 +15,13 @@ bool another_prune_runs(const http::SmallAnswer& answer) {
 
 bool succeeded(const http::SmallAnswer& answer) { return answer.head.status >= 200 && answer.head.status < 300; }
 
-void forget_all(Ledger& ledger, Kind kind, const Json& ids) {
-  if (!ids.is_array()) return;
-  for (const auto& id : ids)
-    if (id.is_string()) ledger.forget(kind, id.get<std::string>());
+std::vector<std::string> texts_in(const Json& answer, const char* key) {
+  std::vector<std::string> texts;
+  const auto list = answer.find(key);
+  if (list == answer.end() || !list->is_array()) return texts;
+  for (const auto& each : *list)
+    if (each.is_string()) texts.push_back(each.get<std::string>());
+  return texts;
 }
 
 }  // namespace
@@ -142,17 +145,25 @@ Task<Exchange::Next> Exchange::prune() {
   const auto answer = co_await prune_in_turn();
   if (!answer) co_return co_await answer_error(answer.error());
   const auto body = Json::parse(answer->body, nullptr, false);
-  if (succeeded(*answer) && body.is_object()) {
-    forget_all(context_.ledger(), Kind::kContainer, body.value("ContainersDeleted", Json()));
-    forget_all(context_.ledger(), Kind::kVolume, body.value("VolumesDeleted", Json()));
-    if (body.contains("NetworksDeleted") && body["NetworksDeleted"].is_array())
-      for (const auto& name : body["NetworksDeleted"])
-        if (const auto gone = context_.ledger().resolve(context_.spec.owner, Kind::kNetwork,
-                                                        context_.scope.given_name(name.get<std::string>()));
-            gone.outcome == Resolution::Outcome::kFound)
-          context_.ledger().forget(Kind::kNetwork, gone.belonging.id);
-  }
+  if (succeeded(*answer) && body.is_object()) settle_pruned(body);
   co_return co_await forward(*answer);
+}
+
+// What the engine says that it removed goes from the ledger, and into the audit.
+void Exchange::settle_pruned(const Json& answer) {
+  for (const auto& id : texts_in(answer, "ContainersDeleted")) settle_gone(Kind::kContainer, id);
+  for (const auto& name : texts_in(answer, "VolumesDeleted")) settle_gone(Kind::kVolume, name);
+  for (const auto& name : texts_in(answer, "NetworksDeleted")) {
+    const auto gone = context_.ledger().resolve(context_.spec.owner, Kind::kNetwork, context_.scope.given_name(name));
+    if (gone.outcome == Resolution::Outcome::kFound) settle_gone(Kind::kNetwork, gone.belonging.id);
+  }
+  if (answer.contains("ImagesDeleted")) note_removed_images(answer["ImagesDeleted"]);
+}
+
+void Exchange::settle_gone(Kind kind, const std::string& id) {
+  const auto known = context_.ledger().find(kind, id);
+  note_object(to_string(kind), id, known ? known->name : context_.scope.given_name(id));
+  context_.ledger().forget(kind, id);
 }
 
 }  // namespace ebbtide::gateway

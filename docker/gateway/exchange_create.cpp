@@ -47,6 +47,7 @@ std::optional<Refusal> Exchange::check_count() const {
 Task<Exchange::Next> Exchange::claimed(const http::SmallAnswer& made, Belonging belonging) {
   if (made.head.status >= 200 && made.head.status < 300) {
     belonging.owner = context_.spec.owner;
+    belonging.parent = parent();
     belonging.created = std::chrono::system_clock::now();
     note_object(to_string(belonging.kind), belonging.id, belonging.name);
     context_.ledger().claim(std::move(belonging));

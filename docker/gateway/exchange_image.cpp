@@ -351,6 +351,7 @@ Task<Exchange::Next> Exchange::remove_image() {
                                                    "removed from here"});
   const auto answer = co_await call("DELETE");
   if (!answer) co_return co_await answer_error(answer.error());
+  if (answer->head.status == 200) note_removed_images(Json::parse(answer->body, nullptr, false));
   co_return co_await forward(*answer);
 }
 

@@ -30,13 +30,14 @@ std::string check_value(std::string_view server_id, Kind kind, std::string_view 
 }
 
 Labels ownership_labels(std::string_view server_id, std::string_view owner, Role role, Kind kind,
-                        std::string_view real_name, std::string_view given_name) {
+                        std::string_view real_name, std::string_view given_name, std::string_view parent) {
   return {
       {label::kServer, std::string(server_id)},
       {label::kAgent, std::string(owner)},
       {label::kRole, std::string(to_string(role))},
-      // Always set, so that an image's label of this key is never inherited.
+      // Always set, so that an image's labels of these keys are never inherited.
       {label::kName, std::string(given_name)},
+      {label::kParent, std::string(parent)},
       {label::kCheck, check_value(server_id, kind, real_name)},
   };
 }
@@ -54,7 +55,8 @@ std::optional<Ownership> claimed_ownership_of(std::string_view server_id, const 
   Ownership ownership{
       .owner = value_of(labels, label::kAgent),
       .role = value_of(labels, label::kRole) == to_string(Role::kAgent) ? Role::kAgent : Role::kBelonging,
-      .given_name = value_of(labels, label::kName)};
+      .given_name = value_of(labels, label::kName),
+      .parent = value_of(labels, label::kParent)};
   if (server_id.empty() || value_of(labels, label::kServer) != server_id || ownership.owner.empty())
     return std::nullopt;
   return ownership;

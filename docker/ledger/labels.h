@@ -23,6 +23,8 @@ inline constexpr const char* kAgent =
 inline constexpr const char* kRole = "ebbtide.role";
 inline constexpr const char* kName = "ebbtide.name";
 inline constexpr const char* kCheck = "ebbtide.check";
+// The full id of the belonging, a container, that asked for this one; empty where the agent itself did.
+inline constexpr const char* kParent = "ebbtide.parent";
 // On volumes that agents have in common, alone with kName: the server id. They are no agent's belongings.
 inline constexpr const char* kSharedVolume = "ebbtide.shared-volume";
 inline constexpr const char* kImageAgent = "ebbtide.image-agent";
@@ -40,14 +42,15 @@ std::string_view to_string(Role role);
 // What ebbtide.check must be.
 std::string check_value(std::string_view server_id, Kind kind, std::string_view real_name);
 
-// server, agent, role, check (and name, if given) for a new container, network or volume.
+// server, agent, role, check, name and parent for a new container, network or volume.
 Labels ownership_labels(std::string_view server_id, std::string_view owner, Role role, Kind kind,
-                        std::string_view real_name, std::string_view given_name);
+                        std::string_view real_name, std::string_view given_name, std::string_view parent = "");
 
 struct Ownership {
   std::string owner;
   Role role = Role::kBelonging;
   std::string given_name;  // empty where the job gave none
+  std::string parent;      // a container's id; empty: the agent
 };
 
 // Whose an object is by its labels; nothing if it isn't this server's or its check doesn't fit.

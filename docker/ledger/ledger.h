@@ -26,6 +26,7 @@ struct Belonging {
   std::string real_name;  // on the engine
   std::string owner;
   Role role = Role::kBelonging;
+  std::string parent;     // the container whose request made it, one of the owner's; empty: the agent's
   std::string container;  // of an exec: the container it runs in
   std::string image;      // of a container
   std::string state;      // of a container: running, exited, …

@@ -11,7 +11,8 @@ Belonging belonging_of(const Ownership& ownership, Kind kind, const std::string&
           .name = ownership.given_name.empty() ? real_name : ownership.given_name,
           .real_name = real_name,
           .owner = ownership.owner,
-          .role = ownership.role};
+          .role = ownership.role,
+          .parent = ownership.parent};
 }
 
 Result<void> add_containers(Listing& listing, Engine& engine, Store& store, const std::string& server_id,

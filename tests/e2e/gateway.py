@@ -185,6 +185,24 @@ class Gateway(ServerTest):
         self.assertIn("mine from the second\n", out)
         self.assertNotIn(self.agent, out)
 
+    def test_a_container_tells_which_other_asked_for_it(self):
+        self.shell(self.agent, """
+            docker run -d --name tool -v /var/run/docker.sock:/var/run/docker.sock $A sh -c \
+              "docker network create below; docker run -d --name below $B sleep 100; sleep 100" """, "x", "go")
+
+        def known():
+            return {(b["kind"], b["name"]): b for b in self.gocd.get(f"/api/v1/agents/{self.agent}")["belongings"]}
+
+        until("both", lambda: ("container", "below") in known(), 20)
+        tool = known()[("container", "tool")]
+        self.assertNotIn("parent", tool)
+        for kind in ("container", "network"):
+            self.assertEqual(known()[(kind, "below")]["parent"], tool["id"])
+        page = self.gocd.call("GET", f"/agents/{self.agent}")
+        self.assertRegex(page, r"(?s)>tool<.*?<ul class=.belongings.><li>.*?>below<")
+        labels = self.shell(self.agent, "docker inspect --format '{{.Config.Labels}}' below", "x", "go")
+        self.assertNotIn("ebbtide", labels)
+
     def test_a_terminal_works(self):
         with Terminal("docker", "exec", "-it", self.agent, "docker", "run", "-it", "--rm", BUSYBOX, "sh") as terminal:
             terminal.expect("# ")

@@ -113,6 +113,7 @@ class Container:
         self.networks = dict.fromkeys(networks)  # name -> id, of networks
         self.volumes, self.anonymous = set(volumes), set(anonymous)
         self.unsure = False  # whether the networks are there that it will be in once it runs
+        self.passing = False  # goes by itself once it has run
 
     def seen(self):
         return self.id, self.name, self.state, tuple(sorted(self.networks)), tuple(sorted(self.volumes | self.anonymous))
@@ -269,11 +270,19 @@ class Player:
             for network, endpoint in detail["NetworkSettings"]["Networks"].items():
                 container.networks[words(network)] = endpoint["NetworkID"]
             container.unsure = True
+            container.passing = detail["HostConfig"]["AutoRemove"]
             self.model.containers[id] = container
         try:
+            self.remove_passing()
             self.compare()
         except Away as again:  # killed once more meanwhile
             self.adopt(kills, again)
+
+    def remove_passing(self):
+        """Of a run that was cut off: it would go by itself at its end, also where its start fails."""
+        for container in [c for c in self.model.containers.values() if c.passing]:
+            expect(self.call("DELETE", f"/containers/{container.id}", force=True, v=True), 204)
+            self.gone(container, True)
 
     def truth_at_rest(self):
         """The engine goes on with what it was asked for, after whoever asked has gone, for as long as it takes here."""

@@ -43,6 +43,29 @@ TEST_F(GatewayAudit, RecordsWhatWasMadeAndWhoAsked) {
   EXPECT_GT(record.bytes_out, kId.size());
 }
 
+class GatewayAuditOfRemovals : public test::GatewayTest {};
+
+TEST_F(GatewayAuditOfRemovals, NamesWhatWentByAPruneOrWithAnImage) {
+  open([](test::Wire& wire, const auto& asked) {
+    if (asked.target.starts_with("/v1.41/containers/prune"))
+      return wire.write(test::answer_text(200, R"({"ContainersDeleted":[")" + kId + R"("],"SpaceReclaimed":0})"));
+    if (asked.target.starts_with("/v1.41/images/prune"))
+      return wire.write(test::answer_text(200, R"({"ImagesDeleted":[{"Untagged":"app:1"},{"Deleted":"sha256:1"}]})"));
+    return wire.write(asked.method == "DELETE" ? test::answer_text(200, R"([{"Deleted":"sha256:2"}])")
+                                               : test::answer_text(404, "{}"));
+  });
+  post("/v1.41/containers/prune", "");
+  post("/v1.41/images/prune", "");
+  ask("DELETE /v1.41/images/app:2 HTTP/1.1\r\nHost: d\r\n\r\n");
+  const auto records = audited();
+  ASSERT_EQ(records.size(), 3U);
+  EXPECT_EQ(records[2].objects, (std::vector<AuditObject>{{.kind = "container", .id = kId, .name = kId}}));
+  EXPECT_EQ(records[1].objects, (std::vector<AuditObject>{{.kind = "image", .id = "", .name = "app:1"},
+                                                          {.kind = "image", .id = "sha256:1", .name = ""}}));
+  EXPECT_EQ(records[0].objects, (std::vector<AuditObject>{{.kind = "image", .id = "", .name = "app:2"},
+                                                          {.kind = "image", .id = "sha256:2", .name = ""}}));
+}
+
 TEST_F(GatewayAudit, HoldsNoSecrets) {
   const std::string body = R"({"Image":"app:1","Env":["PASSWORD=hunter2"]})";
   post("/v1.41/containers/create?name=web", body);

@@ -125,6 +125,15 @@ TEST(Labels, OnlyACheckThatFitsTheNameMakesAnObjectOurs) {
   EXPECT_FALSE(ownership_of("s1", Kind::kContainer, "db", {})) << "unlabelled";
 }
 
+TEST(Labels, SayWhichContainerAskedAndInheritThatFromNoImage) {
+  const auto below = ownership_labels("s1", "a1", Role::kBelonging, Kind::kContainer, "db", "db", "c0ffee");
+  EXPECT_EQ(ownership_of("s1", Kind::kContainer, "db", below)->parent, "c0ffee");
+  auto agents = below;  // as of an image
+  for (const auto& [key, value] : ownership_labels("s1", "a1", Role::kBelonging, Kind::kContainer, "db", "db"))
+    agents[key] = value;
+  EXPECT_EQ(ownership_of("s1", Kind::kContainer, "db", agents)->parent, "");
+}
+
 TEST(Labels, AnAnonymousVolumeIsOursUnderAnyName) {
   const auto labels = ownership_labels("s1", "a1", Role::kBelonging, Kind::kVolume, "", "");
   EXPECT_TRUE(ownership_of("s1", Kind::kVolume, "0f3a", labels));
