@@ -111,7 +111,7 @@ docker run --rm -v /tmp/$P:/p {BUSYBOX} rm -r /p/here
 # $P is in the names of images. Steps go by their numbers, which come in any order; times are cut off.
 BUILDX_SCRIPT = f"""
 build() {{ docker buildx build "$@" </dev/null; echo "build: $?"; }}
-plain() {{ build --progress plain "$@" 2>&1 | sed -E 's/^#[0-9]+ //; s/ [0-9.]+s( done)?$//; s/^[0-9.]+ //' | grep -vE '^(sha256|transferring|DONE)|^$' | sort -u; }}
+plain() {{ build --progress plain "$@" 2>&1 | sed -E 's/^#[0-9]+ //; s/( [0-9.]+s)?( done)?$//; s/^[0-9.]+ //' | grep -vE '^(sha256|transferring|DONE)|^$' | sort -u; }}
 mkdir -p /tmp/$P/context /tmp/$P/more; cd /tmp/$P/context; echo content >file; echo hush >secret; echo more >../more/file
 cat >Dockerfile <<'END'
 FROM {BUSYBOX} AS one
@@ -174,7 +174,8 @@ def alike(text, prefix):
     for pattern, word in ((r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"), (r'"Pid": [1-9]\d*', '"Pid": PID'),
                           (r'"HostPort": "[1-9]\d*"', '"HostPort": PORT'), (r'"PublicPort": \d+', '"PublicPort": PORT'),
                           (r"ADDRESS:\d+", "ADDRESS:PORT"), (r'"Created": \d+', '"Created": TIME'),
-                          (r"Up \d+ seconds?|Up Less than a second", "Up"), (r"sha256:[0-9a-f]{12,}", "DIGEST"), (r"buildkit-mount\d+", "MOUNT")):
+                          (r"Up \d+ seconds?|Up Less than a second", "Up"), (r"sha256:[0-9a-f]{12,}", "DIGEST"),
+                          (r"buildkit-mount\d+", "MOUNT")):
         text = re.sub(pattern, word, text)
     return text
 
