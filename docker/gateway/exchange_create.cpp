@@ -26,6 +26,16 @@ Error as_create_error(Error error) {
   return error;
 }
 
+// Its own, and those that it mounts (API 1.48).
+std::vector<std::string> images_in(const Json& container) {
+  std::vector<std::string> images{text_member(container, "Image")};
+  const auto mounts = container.value("HostConfig", Json::object()).value("Mounts", Json());
+  if (!mounts.is_array()) return images;
+  for (const auto& mount : mounts)
+    if (text_member(mount, "Type") == "image") images.push_back(text_member(mount, "Source"));
+  return images;
+}
+
 Error ending() { return Error::unavailable("this agent is ending: nothing new can be made"); }
 
 }  // namespace
@@ -78,8 +88,8 @@ Task<Exchange::Next> Exchange::create_container() {
   if (!body) co_return co_await answer_error(body.error());
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());
-  const auto image = text_member(*body, "Image");
-  if (!co_await sees_image(image)) co_return co_await not_found(Kind::kImage, image);
+  for (const auto& image : images_in(*body))
+    if (!co_await sees_image(image)) co_return co_await not_found(Kind::kImage, image);
   // Always named: the check among the labels is over the name.
   const auto given_name = without_slash(target_.query.get("name").value_or(""));
   const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;

@@ -182,6 +182,16 @@ Verdict check_driver(const std::string& driver, const Json& options) {
                 "driver options (type, o, device)");
 }
 
+// The engine resolves it (API 1.45), and is to have no occasion for a mistake.
+Verdict check_subpath(const Json& options) {
+  const auto path = text(options, "Subpath");
+  const auto parts = split(path, '/');
+  if (!path.starts_with('/') && std::ranges::find(parts, "..") == parts.end()) return std::nullopt;
+  return refuse("volume-options", "the sub-path " + path +
+                                      " leads out of its volume: give one without \"..\" and \"/\" at "
+                                      "its beginning");
+}
+
 Verdict check_mounts(const Policy& policy, const Json& host) {
   constexpr std::array<std::string_view, 4> kTypes = {"bind", "volume", "tmpfs", "image"};
   for (const auto& mount : member(host, "Mounts")) {
@@ -192,6 +202,8 @@ Verdict check_mounts(const Policy& policy, const Json& host) {
       if (auto refusal = check_source(policy, text(mount, "Source"))) return refusal;
     }
     if (auto refusal = check_propagation(text(member(mount, "BindOptions"), "Propagation"))) return refusal;
+    for (const auto* options : {"VolumeOptions", "ImageOptions"})
+      if (auto refusal = check_subpath(member(mount, options))) return refusal;
     const auto& driver = member(member(mount, "VolumeOptions"), "DriverConfig");
     if (auto refusal = check_driver(text(driver, "Name"), member(driver, "Options"))) return refusal;
   }

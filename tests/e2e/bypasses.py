@@ -60,6 +60,39 @@ COMMANDS = {
     "a stranger's inside": ("docker exec $T cat /stranger", "(?i)no such container"),
     "a stranger's files": ("docker cp $T:/stranger -", "(?i)no such container"),
     "a stranger's image": ("docker commit $T x", "(?i)no such container"),
+    "a stranger's image by a prefix": ("docker commit $(echo $T | cut -c1-4) x", "(?i)no such container"),
+    "a stranger's file system": ("docker export $T", "(?i)no such container"),
+    "a stranger's log": ("docker logs $T", "(?i)no such container"),
+    "a stranger's terminal": ("docker attach --no-stdin $T", "(?i)no such container"),
+    "a stranger's table of processes": ("docker top $T", "(?i)no such container"),
+    "a stranger's use": ("docker stats --no-stream $T", "(?i)no such container"),
+    "a stranger's limits": ("docker update --cpus 1 $T", "(?i)no such container"),
+    "a stranger in a network": ("docker network create mine; docker network connect mine $T", "(?i)no such container"),
+}
+
+# What only looks, and so is in no audit: the stranger's container, its name, labels and log hold the secret.
+LOOKS = {
+    "events": "timeout 20 docker events --since 1 --until $(date +%s) --format '{{json .}}'",
+    "events of a stranger": "timeout 20 docker events --since 1 --until $(date +%s) --filter container=$T --format '{{json .}}'",
+    "disk usage": "docker system df -v; docker system df --format '{{json .}}'",
+    "containers": "docker ps -a --no-trunc --format '{{json .}}'; docker ps -a --filter id=$T --filter label=of",
+    "networks": "docker network inspect bridge none host",
+    "volumes": "docker volume ls --format '{{json .}}'",
+    "the engine": "docker info --format '{{json .}}'; docker version --format '{{json .}}'",
+    "statistics": "docker stats --no-stream --all --format '{{json .}}'",
+}
+
+# In a job whose images are isolated; $I: another job's image, which holds the secret.
+IMAGES = {
+    "run": "docker run --rm --pull never $I cat /s",
+    "saved": "docker save $I | tar -tv; docker save $I busybox",
+    "copied": "docker create --name c --pull never $I; docker cp c:/s -",
+    "looked at": "docker image inspect $I; docker history --no-trunc $I; docker images -a --format '{{json .}}'",
+    "tagged": "docker tag $I mine:1; docker run --rm --pull never mine:1 cat /s",
+    "pushed": "docker push $I",
+    "removed": "docker rmi -f $I",
+    "by its id": "docker run --rm --pull never $ID cat /s; docker save $ID | tar -tv",
+    "by a prefix of its id": "docker run --rm --pull never $(echo $ID | cut -c8-20) cat /s",
 }
 
 JSON = "Content-Type: application/json\r\n"
@@ -78,6 +111,9 @@ REQUESTS = {
     "dots": ("GET /v1.41/containers/own/../%T/json", "", "", "4"),
     "a coded slash": ("GET /v1.41/containers%2F%T%2Fjson", "", "", "4"),
     "a stranger by its link": ("GET /v1.41/containers/own/alias/%T/json", "", "", "404"),
+    "a way out of a volume": ("POST /v1.45/containers/create", JSON,
+                              '{"Image":"%B","HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/v",'
+                              '"VolumeOptions":{"Subpath":"../../.."}}]}}', "40[03]"),
     "a start with a body": ("POST /v1.23/containers/own/start", JSON, '{"Privileged":true,"Binds":["/:/h"]}', "(304|204|400)"),
     "a checkpoint": ("POST /v1.41/containers/own/start?checkpoint=c&checkpoint-dir=/", "", "", "403"),
     "an exec of nobody": ("POST /v1.41/exec/" + "a" * 64 + "/start", JSON, "{}", "404"),
@@ -90,8 +126,9 @@ class Bypasses(ServerTest):
         self.secret = uuid.uuid4().hex
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ebbtide-secret-"))
         (self.folder / "secret").write_text(self.secret)
-        self.stranger = docker("run", "-d", "--network", "none", BUSYBOX, "sh", "-c",
-                               f"echo {self.secret} >/stranger; sleep 3000")
+        self.stranger = docker("run", "-d", "--name", f"s-{self.secret}", "--label", f"of={self.secret}", "-v",
+                               f"v-{self.secret}:/v", BUSYBOX, "sh", "-c",
+                               f"echo {self.secret} | tee /stranger; sleep 3000")
         self.job = gocd.job(1)
         self.agent_profile = self.profile("sleep 3000")
         self.agent = self.bring_up(self.job, self.agent_profile)
@@ -101,6 +138,7 @@ class Bypasses(ServerTest):
         if self.agent:
             self.end()
         docker("rm", "-f", self.stranger)
+        docker("volume", "rm", f"v-{self.secret}")
         shutil.rmtree(self.folder)
         super().tearDown()
 
@@ -143,6 +181,31 @@ class Bypasses(ServerTest):
                 if expected and expected.startswith("rule: "):
                     self.assertIn(expected.removeprefix("rule: "), [each["rule"] for each in self.audit()])
         self.assertEqual(docker("inspect", "--format", "{{.State.Running}}", self.stranger), "true")
+
+    def test_no_look_shows_a_stranger(self):
+        for name, command in LOOKS.items():
+            with self.subTest(name):
+                out = self.shell(command)
+                self.assertNotIn(self.secret, out)
+                # But for the commands of this test, which are execs in the agent.
+                seen = [line for line in out.splitlines() if self.stranger[:12] in line and '"exec_' not in line]
+                self.assertEqual(seen, [])
+
+    def test_an_isolated_job_reaches_no_others_image(self):
+        self.shell(f"printf 'FROM {BUSYBOX}\\nRUN echo {self.secret} | tee /s\\n' | docker build -q -t theirs-{self.agent}:1 -")
+        image = docker("images", "-q", "--no-trunc", f"theirs-{self.agent}")
+        self.assertTrue(image)
+        job, profile = gocd.job(2, name="alone"), {**self.profile("sleep 3000"), "Images": "isolated"}
+        alone = self.bring_up(job, profile)
+        for name, command in IMAGES.items():
+            with self.subTest(name):
+                out = harness.run("docker", "exec", alone, "sh", "-c", f"exec 2>&1; I=theirs-{self.agent}:1 ID={image}; {command}",
+                                  check=False).stdout
+                self.assertNotIn(self.secret, out)
+                self.assertNotIn(f"{self.agent}:1\"", out)
+        self.assertEqual(docker("images", "-q", "--no-trunc", f"theirs-{self.agent}"), image)
+        self.gocd.complete(alone, job, profile, self.cluster)
+        self.until_gone(alone)
 
     def test_requests_are_read_as_the_engine_would(self):
         for name, (line, headers, body, expected) in REQUESTS.items():

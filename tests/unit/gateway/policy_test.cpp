@@ -216,6 +216,13 @@ TEST(Policy, AllowsPlainAndTmpfsVolumes) {
 }
 
 TEST(Policy, RefusesTheSameOptionsInAMountsDriverConfig) {
+  for (const auto* subpath : {"/etc", "../other", "a/../../b", ".."})
+    for (const auto* kind : {"Volume", "Image"})
+      EXPECT_EQ(rule_of(std::string(R"({"Mounts":[{"Type":"volume","Source":"v","Target":"/v",")") + kind +
+                        R"(Options":{"Subpath":")" + subpath + R"("}}]})"),
+                "volume-options");
+  EXPECT_EQ(rule_of(R"({"Mounts":[{"Type":"volume","Source":"v","Target":"/v","VolumeOptions":{"Subpath":"a/..b"}}]})"),
+            "");
   EXPECT_EQ(rule_of(R"({"Mounts":[{"Type":"volume","Source":"v","Target":"/v","VolumeOptions":{"DriverConfig":
                     {"Name":"local","Options":{"type":"none","o":"bind","device":"/"}}}}]})"),
             "volume-options");
