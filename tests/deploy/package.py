@@ -12,6 +12,8 @@ import threading
 import unittest
 import uuid
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
@@ -199,15 +201,24 @@ class Package(unittest.TestCase):
 
 
 class Compose(unittest.TestCase):
-    def config(self, **more):
-        return subprocess.run(["docker-compose", "-f", str(ROOT / "deploy/compose.yaml"), "config"], capture_output=True,
-                              text=True, env={"PATH": os.environ["PATH"], **more})
+    def config(self, *files, **more):
+        named = [word for name in files or ["compose.yaml"] for word in ("-f", str(ROOT / "deploy" / name))]
+        return subprocess.run(["docker-compose", *named, "config"], capture_output=True, text=True,
+                              env={"PATH": os.environ["PATH"], **more})
 
     def test_it_is_valid_and_shares_one_folder_at_the_same_path(self):
         done = self.config(EBBTIDE_TOKEN="t", DOCKER_GID="999", EBBTIDE_DIR="/srv/ebbtide")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.count("- /srv/ebbtide:/srv/ebbtide:rw"), 2)
         self.assertIn("EBBTIDE_RUN_DIR: /srv/ebbtide/run", done.stdout)
+
+    def test_with_its_override_engine_and_server_share_mounts_and_processes(self):
+        done = self.config("compose.yaml", "compose.paths.yaml", EBBTIDE_TOKEN="t", DOCKER_GID="999", EBBTIDE_DIR="/srv/e")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        server = yaml.safe_load(done.stdout)["services"]["ebbtide"]
+        self.assertEqual((server["user"], server["pid"], server["cap_drop"]), ("0:0", "host", ["ALL"]))
+        shared = {v["target"]: v["bind"]["propagation"] for v in server["volumes"] if isinstance(v, dict)}
+        self.assertEqual(shared, {"/srv/e": "rshared", "/var/lib/docker": "rslave"})
 
     def test_it_asks_for_the_token_and_the_group(self):
         for given, missing in (({"EBBTIDE_TOKEN": "t"}, "DOCKER_GID"), ({"DOCKER_GID": "1"}, "EBBTIDE_TOKEN")):
