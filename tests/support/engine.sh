@@ -26,9 +26,16 @@ take_number() {
   exit 1
 }
 
+# A runtime starts often: only what brings capabilities with it passes through Python.
 write_runtime() {
-  cat >"$dir/runtime" <<'PY'
-#!/usr/bin/env python3
+  cat >"$dir/runtime" <<SH
+#!/bin/sh
+case " \$* " in
+  *" create "* | *" run "* | *" exec "*) exec /usr/bin/python3 -I -S "$dir/runtime.py" "\$@" ;;
+esac
+exec $(command -v runc || echo /usr/sbin/runc) "\$@"
+SH
+  cat >"$dir/runtime.py" <<'PY'
 """runc without CAP_SYS_RESOURCE: taken out of the container's config, or of an exec's process file."""
 import json, os, shutil, sys
 
