@@ -9,28 +9,43 @@ namespace {
 
 constexpr std::uint64_t kMostMinutes = 24 * 60;
 
-Result<void> end(plugin::Fleet& fleet, const ActionRequest& request) {
-  return fleet.end_agent(request.object, request.who);
+// What the page shows by itself needs no words.
+Result<std::string> silent(const Result<void>& done) {
+  if (!done) return fail(done.error());
+  return std::string();
 }
 
-Result<void> reap(plugin::Fleet& fleet, const ActionRequest& request) {
-  return fleet.reap_agent(request.object, request.who);
+Result<std::string> end(plugin::Fleet& fleet, const ActionRequest& request) {
+  return silent(fleet.end_agent(request.object, request.who));
 }
 
-Result<void> keep(plugin::Fleet& fleet, const ActionRequest& request) {
+Result<std::string> reap(plugin::Fleet& fleet, const ActionRequest& request) {
+  return silent(fleet.reap_agent(request.object, request.who));
+}
+
+Result<std::string> keep(plugin::Fleet& fleet, const ActionRequest& request) {
   const auto given = request.fields.find("minutes");
   const auto minutes = given == request.fields.end() ? std::nullopt : parse_number(given->second);
   if (!minutes || *minutes > kMostMinutes)
     return fail(Error::invalid("minutes must be a whole number from 0 to " + std::to_string(kMostMinutes)));
-  return fleet.keep_agent(request.object, std::chrono::minutes(*minutes), request.who);
+  return silent(fleet.keep_agent(request.object, std::chrono::minutes(*minutes), request.who));
 }
 
-Result<void> drain(plugin::Fleet& fleet, const ActionRequest& request) {
-  return fleet.drain_cluster(request.object, true, request.who);
+Result<std::string> drain(plugin::Fleet& fleet, const ActionRequest& request) {
+  return silent(fleet.drain_cluster(request.object, true, request.who));
 }
 
-Result<void> resume(plugin::Fleet& fleet, const ActionRequest& request) {
-  return fleet.drain_cluster(request.object, false, request.who);
+Result<std::string> resume(plugin::Fleet& fleet, const ActionRequest& request) {
+  return silent(fleet.drain_cluster(request.object, false, request.who));
+}
+
+Result<std::string> prune_caches(plugin::Fleet& fleet, const ActionRequest& request) {
+  const auto pruned = fleet.prune_caches(request.object, request.who);
+  if (!pruned) return fail(pruned.error());
+  const auto number = pruned->removed.size();
+  auto text = std::to_string(number) + (number == 1 ? " cache is removed." : " caches are removed.");
+  if (!pruned->kept.empty()) text += " Still there, since a container uses it: " + joined(pruned->kept) + ".";
+  return text;
 }
 
 constexpr Action kAgentActions[] = {
@@ -49,6 +64,8 @@ constexpr Action kClusterActions[] = {
      "Agents that are there finish their jobs; no new ones are made, and jobs wait. It stays so over restarts, until "
      "somebody resumes it.",
      false, false, drain},
+    {"prune-caches", "Prune caches", "Those that no container uses are removed, and jobs fill them anew.", true, false,
+     prune_caches},
     {"resume", "Make agents again", "Jobs that wait get their agents, as far as the limit allows.", false, false,
      resume}};
 
@@ -60,6 +77,12 @@ const Action* find(std::span<const Action> actions, std::string_view name) {
 }  // namespace
 
 const Action* agent_action(std::string_view name) { return find(kAgentActions, name); }
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 const Action* cluster_action(std::string_view name) { return find(kClusterActions, name); }
 
 std::map<std::string, std::string> form_fields(std::string_view body) {

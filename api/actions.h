@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/small_pages.h"
 #include "plugin/fleet.h"
@@ -23,13 +24,16 @@ struct Action {
   std::string_view text;
   bool destroys = false;
   bool asks_minutes = false;
-  Result<void> (*run)(plugin::Fleet& fleet, const ActionRequest& request);
+  // What to tell who asked; empty where the page shows it by itself.
+  Result<std::string> (*run)(plugin::Fleet& fleet, const ActionRequest& request);
 };
 
 // By the last part of its path; null for none.
 const Action* agent_action(std::string_view name);
 const Action* cluster_action(std::string_view name);
 
+// "a, b, c"
+std::string joined(const std::vector<std::string>& names);
 // "a=1&b=2" of a form; empty where malformed.
 std::map<std::string, std::string> form_fields(std::string_view body);
 

@@ -143,8 +143,8 @@ std::string log_text(std::string_view log) {
   return text;
 }
 
-std::string agent_page(const Snapshot& snapshot, const Row& row, const ShownLog& log, const Frame& frame,
-                       TimePoint now) {
+std::string agent_page(const Snapshot& snapshot, const Row& row, const ShownLog& log, const Html& audit,
+                       const Frame& frame, TimePoint now) {
   Html body;
   body.element("h1", row.view.agent.id);
   body.open(
@@ -158,6 +158,8 @@ std::string agent_page(const Snapshot& snapshot, const Row& row, const ShownLog&
   write_steps(body, row.view.agent.steps);
   body.raw("</div>");
   write_log(body, row.view, log);
+  body.open("div", {{"id", "part-audit"}, {"data-src", "/agents/" + percent_encode(row.view.agent.id) + "/audit"}});
+  body.add(audit).close("div");
   write_environment(body, row.view);
   body.close("div");
   return framed(frame, body);
@@ -181,7 +183,7 @@ std::string agent_changes(const Snapshot& snapshot, const std::string& id, const
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-std::string ended_page(const plugin::HistoryEntry& entry, const Frame& frame) {
+std::string ended_page(const plugin::HistoryEntry& entry, const Html& audit, const Frame& frame) {
   Html body;
   Html state;
   state.element("span", "gone", {{"class", "state ending"}});
@@ -205,6 +207,7 @@ std::string ended_page(const plugin::HistoryEntry& entry, const Frame& frame) {
     body.element("pre", log_text(entry.last_log),
                  {{"tabindex", "0"}, {"role", "log"}, {"aria-labelledby", "log-title"}});
   }
+  body.add(audit);
   return framed(frame, body);
 }
 

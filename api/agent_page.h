@@ -8,16 +8,17 @@
 
 namespace ebbtide::api {
 
-// log: the last lines of container (one of its own), for browsers without script.
+// log: the last lines of container (one of its own), for browsers without script. audit: what Site has at
+// /agents/<id>/audit.
 struct ShownLog {
   std::string container;
   std::string lines;
 };
-std::string agent_page(const Snapshot& snapshot, const Row& row, const ShownLog& log, const Frame& frame,
-                       TimePoint now);
+std::string agent_page(const Snapshot& snapshot, const Row& row, const ShownLog& log, const plugin::Html& audit,
+                       const Frame& frame, TimePoint now);
 // {"version", "parts": {"agent": html, …}}; an agent that is gone gets "gone": true.
 std::string agent_changes(const Snapshot& snapshot, const std::string& id, const Visitor& visitor, TimePoint now);
-std::string ended_page(const plugin::HistoryEntry& entry, const Frame& frame);
+std::string ended_page(const plugin::HistoryEntry& entry, const plugin::Html& audit, const Frame& frame);
 
 // The last lines of a log as a page shows them: long lines cut, no control characters.
 std::string log_text(std::string_view log);

@@ -40,7 +40,7 @@ void write_menu(Html& html, const Frame& frame) {
     std::string_view path;
     std::string_view text;
   };
-  constexpr Entry kEntries[] = {{"/", "Now"}, {"/history", "History"}, {"/sessions", "Sessions"}};
+  constexpr Entry kEntries[] = {{"/", "Now"}, {"/history", "History"}, {"/audit", "Audit"}, {"/sessions", "Sessions"}};
   html.raw("<a class=\"skip\" href=\"#main\">Skip to the content</a><header>");
   html.raw(
       "<a class=\"name\" href=\"/\"><img src=\"/static/favicon.svg\" alt=\"\" width=\"26\" height=\"26\">Ebbtide</a>");

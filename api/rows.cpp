@@ -132,6 +132,8 @@ void write_cluster(Html& html, const plugin::ClusterView& cluster, const Disk& d
                  {{"href", std::string(cluster.drained ? "/clusters/resume" : "/clusters/drain") +
                                "?key=" + percent_encode(cluster.key)},
                   {"class", "button"}})
+        .element("a", "Prune caches",
+                 {{"href", "/clusters/prune-caches?key=" + percent_encode(cluster.key)}, {"class", "button"}})
         .close("p");
   html.close("li");
 }

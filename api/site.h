@@ -66,6 +66,8 @@ class Site {
   HttpResponse status(const HttpRequest& request, const Visitor& visitor);
   HttpResponse live(const HttpRequest& request, const Visitor& visitor);
   HttpResponse history(const HttpRequest& request, const Visitor& visitor);
+  HttpResponse audit_of_all(const HttpRequest& request, const Visitor& visitor);
+  plugin::Html audit_of(const std::string& agent_id) const;  // the part of the agent's page
   HttpResponse sessions(const HttpRequest& request, const Visitor& visitor);
   HttpResponse end_session(const HttpRequest& request, const Visitor& visitor);
   HttpResponse sign_out(const HttpRequest& request, const Visitor& visitor);
@@ -81,6 +83,7 @@ class Site {
 
   // --- JSON ---
   HttpResponse api_clusters(const HttpRequest& request, const Visitor& visitor);
+  HttpResponse api_caches(const HttpRequest& request, const Visitor& visitor);
   HttpResponse api_agents(const HttpRequest& request, const Visitor& visitor);
   HttpResponse api_agent(const HttpRequest& request, const Visitor& visitor);  // and its log
   HttpResponse api_history(const HttpRequest& request, const Visitor& visitor);

@@ -36,6 +36,11 @@ HttpResponse Site::api_clusters(const HttpRequest&, const Visitor&) {
   return json_response(clusters_json(snapshot->clusters, snapshot->disks));
 }
 
+HttpResponse Site::api_caches(const HttpRequest& request, const Visitor&) {
+  const auto caches = fleet_.caches(value(request.query, "key"));
+  return caches ? json_response(nlohmann::json(*caches).dump() + "\n") : error_response(caches.error());
+}
+
 // Who asks again and again asks with If-None-Match, and gets nothing as long as nothing changed.
 HttpResponse Site::api_agents(const HttpRequest& request, const Visitor&) {
   const auto snapshot = board_.look();
@@ -103,7 +108,7 @@ HttpResponse Site::api_history(const HttpRequest& request, const Visitor&) {
 
 HttpResponse Site::api_audit(const HttpRequest& request, const Visitor&) { return audit(request, ""); }
 
-// ?limit= records, the newest first; ?before= the number of the last one of the former page.
+// ?limit= records, the newest first; ?before= the number of the last one of the former page; ?refused=1 those alone.
 HttpResponse Site::audit(const HttpRequest& request, std::string_view agent_id) {
   const auto given = [&](const char* key) -> Result<std::optional<std::uint64_t>> {
     const auto text = value(request.query, key);
@@ -116,7 +121,7 @@ HttpResponse Site::audit(const HttpRequest& request, std::string_view agent_id) 
   const auto before = given("before");
   if (!limit || !before) return error_response((limit ? before : limit).error());
   const auto rows = std::min(limit->value_or(kAuditRows), kMostAuditRows);
-  const auto records = fleet_.audit(agent_id, rows, *before);
+  const auto records = fleet_.audit(agent_id, rows, *before, value(request.query, "refused") == "1");
   return records ? json_response(audit_json(*records)) : error_response(records.error());
 }
 
@@ -166,7 +171,8 @@ HttpResponse Site::api_act(const Action* action, const ActionRequest& asked, con
   if (request.header("x-ebbtide-action") != name)
     return error_response(400, "this changes something: send the header X-Ebbtide-Action: " + name);
   const auto done = action->run(fleet_, asked);
-  return done ? json_response("{}\n") : error_response(done.error());
+  if (!done) return error_response(done.error());
+  return json_response(done->empty() ? "{}\n" : nlohmann::json{{"message", *done}}.dump() + "\n");
 }
 
 HttpResponse Site::metrics(const HttpRequest&, const Visitor&) {

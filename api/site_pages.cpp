@@ -1,6 +1,7 @@
 // Site: the pages of what runs and what ended.
 #include "api/agent_page.h"
 #include "api/answers.h"
+#include "api/audit_page.h"
 #include "api/rows.h"
 #include "api/site.h"
 #include "api/site_parts.h"
@@ -55,10 +56,32 @@ HttpResponse Site::history(const HttpRequest& request, const Visitor& visitor) {
   return page_response(history_page(fleet_.history(wishes), wishes, frame("History", "/history", visitor)));
 }
 
+HttpResponse Site::audit_of_all(const HttpRequest& request, const Visitor& visitor) {
+  const AuditFilter filter{.agent = replace_all(value(request.query, "agent").substr(0, 200), "\xE2\x80\x8C", ""),
+                           .refused = value(request.query, "refused") == "1",
+                           .before = parse_number(value(request.query, "before"))};
+  const auto records = fleet_.audit(filter.agent, kAuditRowsOfAPage, filter.before, filter.refused);
+  if (!records) return error_response(records.error());
+  return page_response(audit_page(*records, filter, frame("Audit", "/audit", visitor)));
+}
+
+// Of an agent that lives or that is no more.
+plugin::Html Site::audit_of(const std::string& agent_id) const {
+  plugin::Html html;
+  const auto refused = fleet_.audit(agent_id, kAuditRowsOfAnAgent, std::nullopt, true);
+  const auto newest = fleet_.audit(agent_id, kAuditRowsOfAnAgent, std::nullopt);
+  if (refused && newest)
+    write_agent_audit(html, agent_id, *refused, *newest);
+  else
+    html.element("p", (refused ? newest : refused).error().message, {{"class", "bad"}});
+  return html;
+}
+
 HttpResponse Site::agent(const HttpRequest& request, const Visitor& visitor) {
   const auto path = object_of(request, "/agents/");
   if (path.find('/') == std::string::npos) return agent_page_of(request, visitor, path);
   const auto [id, below] = parted(path);
+  if (below == "audit") return page_response(written_out(audit_of(id).str()));
   const auto snapshot = board_.look();
   const auto row = row_of(*snapshot, id);
   if (below == "belongings") {
@@ -105,9 +128,10 @@ HttpResponse Site::agent_page_of(const HttpRequest& request, const Visitor& visi
           [] { return true; });
       shown_log.lines = read ? log_text(lines) : read.error().message;
     }
-    return page_response(agent_page(*snapshot, *row, shown_log, frame(id, "", visitor), now()));
+    return page_response(agent_page(*snapshot, *row, shown_log, audit_of(id), frame(id, "", visitor), now()));
   }
-  if (const auto entry = fleet_.ended(id)) return page_response(ended_page(*entry, frame(id, "/history", visitor)));
+  if (const auto entry = fleet_.ended(id))
+    return page_response(ended_page(*entry, audit_of(id), frame(id, "/history", visitor)));
   return page_response(
       message_page("Not found", "There is no agent " + shown(id, 100) + ", and the history has none of that name.",
                    frame("Not found", "", visitor)),
@@ -119,13 +143,23 @@ HttpResponse Site::ask_about_cluster(const HttpRequest& request, const Visitor& 
   const auto* action = cluster_action(name);
   const auto key = value(request.query, "key");
   if (!action) return error_response(404, "there is nothing at " + request.path.substr(0, 200));
+  auto text = "Cluster " + shown(key) + ". ";
+  if (name == "prune-caches") {
+    const auto caches = fleet_.caches(key);
+    if (!caches)
+      return page_response(message_page("It did not work", caches.error().message, frame("No caches", "", visitor)),
+                           error_response(caches.error()).status);
+    text += caches->empty() ? "Its jobs have no caches in common. "
+                            : "Caches that its jobs have in common: " + shown(joined(*caches), 2000) + ". ";
+  }
   const Question question{.title = std::string(action->title) + "?",
-                          .text = "Cluster " + shown(key) + ". " + std::string(action->text),
+                          .text = text + std::string(action->text),
                           .verb = std::string(action->title),
                           .target = "/clusters/" + name,
                           .back = "/",
                           .hidden_name = "key",
-                          .hidden_value = key};
+                          .hidden_value = key,
+                          .destroys = action->destroys};
   return page_response(question_page(question, frame(action->title, "", visitor)));
 }
 
@@ -147,7 +181,8 @@ HttpResponse Site::act(const Action* action, ActionRequest asked, const HttpRequ
   if (!holds_form_token(request, visitor)) return denied(request, visitor, kNoFormToken);
   asked.fields = form_fields(request.body);
   const auto done = action->run(fleet_, asked);
-  if (done) return see_other(back);
+  if (done && done->empty()) return see_other(back);
+  if (done) return page_response(message_page(action->title, shown(*done, 2000), frame(action->title, "", visitor)));
   const auto status = error_response(done.error()).status;
   return page_response(message_page("It did not work", done.error().message, frame("It did not work", "", visitor)),
                        status);

@@ -309,7 +309,7 @@ Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
        .images = agent.images,
        .policy = entry.cluster.policy,
        .shared_volumes = {.patterns = entry.profile.shared_volumes,
-                          .scope = name_scope(core_.settings.server_id, "shared volumes of " + agent.gocd)},
+                          .scope = core_.shared_scope(agent.gocd)},
        .max_belongings = entry.profile.max_belongings,
        .limits = entry.profile.limits(),
        .cgroup_parent = {},

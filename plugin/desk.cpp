@@ -66,6 +66,49 @@ Result<void> Desk::keep(const std::string& id, std::chrono::minutes time, const 
   return {};
 }
 
+// Known by their names, which begin with a digest over this server and GoCD's: one that the engine made by itself, as a
+// container came between a removal and its start, lacks the label.
+Result<std::map<std::string, std::string>> Desk::find_caches(Cluster& cluster) const {
+  const auto volumes = cluster.engine().list_volumes({});
+  if (!volumes) return fail(volumes.error().within("list the caches"));
+  const auto scope = core_.shared_scope(cluster.gocd());
+  std::map<std::string, std::string> caches;
+  for (const auto& volume : *volumes) {
+    const auto owner = volume.labels.find(label::kSharedVolume);
+    const bool ours = owner == volume.labels.end() || owner->second == core_.settings.server_id;
+    if (ours && volume.name.starts_with(scope)) caches[volume.name] = without_scope(scope, volume.name);
+  }
+  return caches;
+}
+
+Result<std::vector<std::string>> Desk::caches(const std::string& key) const {
+  const auto cluster = core_.cluster(key);
+  if (!cluster) return fail(Error::not_found("there is no cluster " + key));
+  const auto found = find_caches(*cluster);
+  if (!found) return fail(found.error());
+  std::vector<std::string> names;
+  for (const auto& [real_name, name] : *found) names.push_back(name);
+  return names;
+}
+
+Result<CachesPruned> Desk::prune_caches(const std::string& key, const std::string& who) {
+  const auto cluster = core_.cluster(key);
+  if (!cluster) return fail(Error::not_found("there is no cluster " + key));
+  const auto found = find_caches(*cluster);
+  if (!found) return fail(found.error());
+  CachesPruned pruned;
+  for (const auto& [real_name, name] : *found) {
+    const auto removed = cluster->engine().remove_volume(real_name);
+    (removed ? pruned.removed : pruned.kept).push_back(name);
+  }
+  log_info("an admin acts", {{"action", "prune-caches"},
+                             {"who", who},
+                             {"cluster", key},
+                             {"removed", std::to_string(pruned.removed.size())},
+                             {"kept", std::to_string(pruned.kept.size())}});
+  return pruned;
+}
+
 Result<std::shared_ptr<Cluster>> Desk::drain(const std::string& key, bool drain, const std::string& who) {
   const auto cluster = core_.cluster(key);
   if (!cluster) return fail(Error::not_found("there is no cluster " + key));

@@ -4,8 +4,11 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "plugin/fleet_core.h"
 #include "plugin/terminator.h"
@@ -20,12 +23,17 @@ class Desk {
   Result<void> reap(const std::string& id, const std::string& who);
   Result<void> keep(const std::string& id, std::chrono::minutes time, const std::string& who);
   Result<std::shared_ptr<Cluster>> drain(const std::string& key, bool drain, const std::string& who);
+  // Volumes that jobs of the cluster's GoCD server have in common, as jobs call them. Asks the engine.
+  Result<std::vector<std::string>> caches(const std::string& key) const;
+  Result<CachesPruned> prune_caches(const std::string& key, const std::string& who);
 
   Result<void> read_log(const std::string& id, const std::string& container, const LogWishes& wishes,
                         const std::function<bool(std::string_view)>& write, const std::function<bool()>& wanted) const;
   Result<ContainerUsage> usage(const std::string& id, const std::string& container) const;
 
  private:
+  // Name on the engine and name of the job's.
+  Result<std::map<std::string, std::string>> find_caches(Cluster& cluster) const;
   // The cluster of a container that is the agent's; kNotFound if it is not.
   Result<std::shared_ptr<Cluster>> cluster_with(const AgentEntry& entry, const std::string& container) const;
 

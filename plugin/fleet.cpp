@@ -345,6 +345,10 @@ Result<void> Fleet::keep_agent(const std::string& agent_id, std::chrono::minutes
 Result<void> Fleet::drain_cluster(const std::string& key, bool drain, const std::string& who) {
   return impl_->drain_for(key, drain, who);
 }
+Result<std::vector<std::string>> Fleet::caches(const std::string& key) const { return impl_->desk().caches(key); }
+Result<CachesPruned> Fleet::prune_caches(const std::string& key, const std::string& who) {
+  return impl_->desk().prune_caches(key, who);
+}
 Result<void> Fleet::read_log(const std::string& agent_id, const std::string& container, const LogWishes& wishes,
                              const std::function<bool(std::string_view)>& write,
                              const std::function<bool()>& wanted) const {
@@ -382,8 +386,8 @@ std::optional<HistoryEntry> Fleet::ended(const std::string& agent_id) const {
 }
 
 Result<std::vector<AuditRecord>> Fleet::audit(std::string_view agent_id, std::size_t limit,
-                                              std::optional<std::uint64_t> before) const {
-  return impl_->core_.store->audit_of(agent_id, limit, before);
+                                              std::optional<std::uint64_t> before, bool refused) const {
+  return impl_->core_.store->audit_of(agent_id, limit, before, refused);
 }
 
 std::vector<Channel::HealthMessage> Fleet::health(const std::string& gocd) const { return impl_->core_.health(gocd); }

@@ -84,6 +84,12 @@ struct FleetCounters {
   std::uint64_t audit_lost = 0;  // records that could not be written
 };
 
+// By the names that jobs use. kept: in use by a container, or the engine would not remove it.
+struct CachesPruned {
+  std::vector<std::string> removed;
+  std::vector<std::string> kept;
+};
+
 class Fleet {
  public:
   // How the Fleet comes by an engine: tests give one in memory.
@@ -114,6 +120,10 @@ class Fleet {
   Result<void> keep_agent(const std::string& agent_id, std::chrono::minutes time, const std::string& who);
   // No new agents there, or again; kept over restarts.
   Result<void> drain_cluster(const std::string& key, bool drain, const std::string& who);
+  // The caches that jobs there have in common (volumes, as jobs call them), and their end, but for those that a
+  // container uses. Both ask the engine, and block.
+  Result<std::vector<std::string>> caches(const std::string& key) const;
+  Result<CachesPruned> prune_caches(const std::string& key, const std::string& who);
 
   // --- pages ---
   std::vector<ClusterView> clusters() const;
@@ -125,7 +135,7 @@ class Fleet {
   std::vector<HistoryEntry> history(std::size_t limit) const;
   // What agents did through their gateways, also those that are gone; as of Store.
   Result<std::vector<AuditRecord>> audit(std::string_view agent_id, std::size_t limit,
-                                         std::optional<std::uint64_t> before) const;
+                                         std::optional<std::uint64_t> before, bool refused = false) const;
   // Entries before the one numbered so, the newest first.
   std::vector<HistoryEntry> history(const HistoryWishes& wishes) const;
   std::optional<HistoryEntry> ended(const std::string& agent_id) const;

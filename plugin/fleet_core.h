@@ -101,6 +101,10 @@ class FleetCore {
 
   std::string gateway_directory(const std::string& agent_id) const;
   std::string staging_directory(const std::string& agent_id) const;  // gateway::GatewaySpec::staging
+  // What the names of volumes begin with that jobs of one GoCD server have in common.
+  std::string shared_scope(const std::string& gocd) const {
+    return name_scope(settings.server_id, "shared volumes of " + gocd);
+  }
 
   const FleetSettings settings;
   const std::shared_ptr<Database> database;

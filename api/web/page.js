@@ -205,8 +205,23 @@ function startAgent(page) {
     }
     for (const [name, html] of Object.entries(news.parts)) become(byId("part-" + name), html);
   });
+  followAudit(byId("part-audit"));
   const log = byId("log-lines");
   if (log && !log.dataset.src.endsWith("=")) followLog(log);
+}
+
+// Requests of jobs are many, and no news of the agent's: asked for while somebody looks.
+async function followAudit(part) {
+  for (;;) {
+    await pause(2000);
+    await whileHidden();
+    try {
+      const answer = await fetch(part.dataset.src);
+      if (answer.ok && !answer.redirected) become(part, await answer.text());
+    } catch {
+      // follow() tells that the server is away.
+    }
+  }
 }
 
 const kLogSize = 400000;   // characters that a log keeps

@@ -26,6 +26,8 @@ Error as_create_error(Error error) {
   return error;
 }
 
+bool is_empty(const Json& options) { return options.is_null() || options.empty(); }
+
 // Its own, and those that it mounts (API 1.48).
 std::vector<std::string> images_in(const Json& container) {
   std::vector<std::string> images{text_member(container, "Image")};
@@ -213,7 +215,10 @@ Task<bool> Exchange::may_use_volume(const std::string& real_name, const std::str
   if (!answer || answer->head.status != 200) co_return false;
   const auto volume = parse(answer->body);
   const auto labels = volume.is_object() ? volume.value("Labels", Json()) : Json();
-  co_return text_member(labels, label::kSharedVolume) == context_.server_id();
+  const auto owner = text_member(labels, label::kSharedVolume);
+  // Without any where an admin removed it between our create and the container's: then the engine made it by itself.
+  const bool bare = owner.empty() && is_empty(volume.value("Options", Json()));
+  co_return owner == context_.server_id() || bare;
 }
 
 Labels Exchange::volume_labels(const std::string& real_name, const std::string& given_name) const {

@@ -31,7 +31,12 @@ CREATE TABLE IF NOT EXISTS audit (
   number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, time INTEGER NOT NULL, record TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS audit_of_owner ON audit (owner, number);
 CREATE INDEX IF NOT EXISTS audit_by_time ON audit (time);
+CREATE INDEX IF NOT EXISTS audit_refused ON audit (number) WHERE json_extract(record, '$.rule') <> '';
+CREATE INDEX IF NOT EXISTS audit_refused_of_owner ON audit (owner, number)
+  WHERE json_extract(record, '$.rule') <> '';
 )";
+
+constexpr const char* kRefused = "json_extract(record, '$.rule') <> '' AND ";  // as the indexes have it
 
 std::int64_t seconds_of(TimePoint time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -161,14 +166,14 @@ class Audit::Impl {
       not_written("audit_log", batch.size(), written.error());
   }
 
-  Result<std::vector<AuditRecord>> of(const std::string& owner, std::size_t limit,
-                                      std::optional<std::uint64_t> before) {
+  Result<std::vector<AuditRecord>> of(const std::string& owner, std::size_t limit, std::optional<std::uint64_t> before,
+                                      bool refused) {
     flush();
     const auto newest = std::numeric_limits<std::int64_t>::max();
     const auto below =
         before && *before < static_cast<std::uint64_t>(newest) ? static_cast<std::int64_t>(*before) : newest;
     return database_->use([&](SQLite::Database& db) {
-      const std::string which = owner.empty() ? "" : "owner = ?3 AND ";
+      const std::string which = std::string(owner.empty() ? "" : "owner = ?3 AND ") + (refused ? kRefused : "");
       SQLite::Statement rows(
           db, "SELECT number, record FROM audit WHERE " + which + "number < ?1 ORDER BY number DESC LIMIT ?2");
       rows.bind(1, below);
@@ -248,8 +253,8 @@ void Audit::add(AuditRecord record) { impl_->add(std::move(record)); }
 void Audit::flush() { impl_->flush(); }
 std::uint64_t Audit::dropped() const { return impl_->dropped(); }
 Result<std::vector<AuditRecord>> Audit::of(std::string_view owner, std::size_t limit,
-                                           std::optional<std::uint64_t> before) {
-  return impl_->of(std::string(owner), limit, before);
+                                           std::optional<std::uint64_t> before, bool refused) {
+  return impl_->of(std::string(owner), limit, before, refused);
 }
 
 }  // namespace ebbtide

@@ -69,9 +69,10 @@ class Audit {
   void add(AuditRecord record);
   // Writes what waits.
   void flush();
-  // The newest first; of all owners where owner is empty; only older ones than number before, if it is given.
+  // The newest first; of all owners where owner is empty; only older ones than number before, if it is given; only
+  // those with a rule where refused is set.
   Result<std::vector<AuditRecord>> of(std::string_view owner, std::size_t limit,
-                                      std::optional<std::uint64_t> before = std::nullopt);
+                                      std::optional<std::uint64_t> before = std::nullopt, bool refused = false);
   std::uint64_t dropped() const;
 
  private:

@@ -55,8 +55,8 @@ class Store {
   // What went through the gateways whose watch has this store.
   Audit& audit() { return audit_; }
   Result<std::vector<AuditRecord>> audit_of(std::string_view owner, std::size_t limit,
-                                            std::optional<std::uint64_t> before = std::nullopt) {
-    return audit_.of(owner, limit, before);
+                                            std::optional<std::uint64_t> before = std::nullopt, bool refused = false) {
+    return audit_.of(owner, limit, before, refused);
   }
 
  private:

@@ -41,6 +41,12 @@ class Description(harness.ServerTest):
         self.refusal("/api/v1/agents/nobody", 404)
         self.refusal("/api/v1/history/nobody", 404)
         key = self.answer("/api/v1/clusters")[0]["key"]
+        rules = [record["rule"] for record in self.answer("/api/v1/audit", query="?refused=1")]
+        self.assertEqual(rules, ["privileged"])
+        self.assertIn("container", str(self.answer("/api/v1/agents/{id}/audit", agent, "?limit=5")))
+        at = f"key={urllib.parse.quote(key)}"
+        self.assertEqual(self.answer("/api/v1/clusters/caches", query=f"?{at}"), [])
+        self.act(f"/api/v1/clusters/prune-caches?{at}", "prune-caches", {"message": "0 caches are removed."})
         for action in ("drain", "resume"):
             self.act(f"/api/v1/clusters/{action}?key={urllib.parse.quote(key)}", action)
         self.act(f"/api/v1/agents/{agent}/keep?minutes=30", "keep")
@@ -62,10 +68,10 @@ class Description(harness.ServerTest):
         self.check(answer, described)
         return answer
 
-    def act(self, target, action):
+    def act(self, target, action, answered=None):
         request = urllib.request.Request(self.server.url + target, method="POST", headers={"X-Ebbtide-Action": action})
         with urllib.request.urlopen(request) as answer:
-            self.assertEqual(json.load(answer), {})
+            self.assertEqual(json.load(answer), answered or {})
 
     def refusal(self, target, status, action=None):
         request = urllib.request.Request(self.server.url + target, method="GET" if action is None else "POST",

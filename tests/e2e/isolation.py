@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import urllib.parse
 
 import harness
 from harness import AGENT_IMAGE, BUSYBOX, ENGINE, ServerTest, docker, gocd, until
@@ -135,6 +136,17 @@ END
         self.assertEqual(self.shell(self.two, "docker ps -aq; docker volume ls -q; docker network ls -q"), before)
         self.assertEqual(self.shell(self.one, "docker ps -aq; docker volume ls -q; docker network ls --filter name=net -q"), "")
 
+    def of_the_cluster(self):
+        return "?key=" + urllib.parse.quote(self.gocd.get("/api/v1/clusters")[0]["key"])
+
+    def caches(self):
+        return self.gocd.get("/api/v1/clusters/caches" + self.of_the_cluster())
+
+    def prune_caches(self):
+        answer = self.gocd.call("POST", "/api/v1/clusters/prune-caches" + self.of_the_cluster(),
+                                headers={"X-Ebbtide-Action": "prune-caches"})
+        return json.loads(answer)["message"]
+
     def test_volumes_that_are_shared_outlive_their_agents(self):
         job, profile = gocd.job(7, name="cache"), {**self.profile("sleep 3000"), "Volumes": "shared:e2e-cache-*"}
         first = self.bring_up(job, profile)
@@ -150,8 +162,13 @@ END
                              ["kept", "e2e-cache-m2"])
             self.assertEqual(self.shell(self.one, "docker volume ls -q; docker run --rm -v e2e-cache-m2:/c $B ls /c"), "",
                              "an agent whose profile does not share it has one of its own")
+            self.assertEqual(self.caches(), ["e2e-cache-m2"])
+            self.shell(second, "docker run -d -v e2e-cache-m2:/c $B sleep 3000")
+            self.assertEqual(self.prune_caches(), "0 caches are removed. Still there, since a container uses it: e2e-cache-m2.")
             self.gocd.end_agent(second)
             self.until_gone(second)
+            self.assertEqual(self.prune_caches(), "1 cache is removed.")
+            self.assertEqual(self.caches(), [])
         finally:
             for volume in docker("volume", "ls", "-q", "--filter", "label=ebbtide.shared-volume=" + self.server.id).split():
                 docker("volume", "rm", volume)

@@ -208,6 +208,17 @@ class WhoMay(SiteTest):
         self.sign_in("ben")
         browser.until_text("Time line")
         self.assertNotIn("End agent", browser.text())
+        docker("exec", agent, "docker", "run", "--privileged", harness.BUSYBOX, "true", check=False)
+        browser.until_text("Refusals", "#part-audit")
+        self.assertIn("403, privileged", browser.text("#part-audit"))
+        browser.open(self.server.url + "/audit?refused=1")
+        browser.until_text("POST /containers/create")
+        browser.open(self.server.url)
+        browser.until_text(agent)
+        self.assertNotIn("Prune caches", browser.text())
+        key = urllib.parse.quote(browser.run("return document.querySelector('.card bdi').textContent"))
+        browser.open(f"{self.server.url}/clusters/prune-caches?key={key}")
+        browser.until_text("this is for admins")
         status = browser.driver.execute_async_script("""const [path, done] = arguments;
             fetch(path, {method: 'POST', headers: {'X-Ebbtide-Action': 'end'}}).then(a => done(a.status))""",
             f"/api/v1/agents/{agent}/end")
@@ -218,6 +229,11 @@ class WhoMay(SiteTest):
         browser.until_text("Sign in")
         self.sign_in("anna")
         browser.until_text(agent)
+        browser.open(self.server.url)
+        browser.click("Prune caches")
+        browser.until_text("have no caches in common")
+        browser.click("Prune caches")
+        browser.until_text("0 caches are removed")
         browser.open(self.server.url + "/sessions")
         self.assertEqual(browser.faults(), [])
         browser.open(f"{self.server.url}/agents/{agent}/end")
@@ -248,7 +264,10 @@ class Looks(SiteTest):
         self.cluster["max_docker_containers"] = "1"
         self.gocd.create_agent(gocd.job(3, name="deploy"), self.profile("sleep 1000"), self.cluster)
         until("one that waits", lambda: any(a["state"] == "queued" for a in self.agents()))
-        pages = {"status": "/", "agent": "/agents/" + second, "history": "/history", "ended": "/agents/" + first,
+        docker("exec", second, "docker", "run", "--privileged", harness.BUSYBOX, "true", check=False)
+        until("the audit", lambda: self.gocd.get("/api/v1/audit?refused=1"))
+        key = urllib.parse.quote(self.gocd.get("/api/v1/clusters")[0]["key"])
+        pages = {"audit": "/audit", "caches": "/clusters/prune-caches?key=" + key, "status": "/", "agent": "/agents/" + second, "history": "/history", "ended": "/agents/" + first,
                  "question": f"/agents/{second}/keep", "nothing": "/agents/nobody"}
         for dark in (False, True):
             for width in (WIDE, NARROW):

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "api/agent_page.h"
+#include "api/audit_page.h"
 #include "api/metrics.h"
 #include "api/small_pages.h"
 #include "api/status_page.h"
@@ -101,13 +102,23 @@ TEST(Pages, HostileNamesAreText) {
   EXPECT_THAT(page(snapshot, visitor, {.text = kHostile}), is_harmless());
   EXPECT_THAT(page(snapshot, visitor), is_harmless());
   const Frame frame{.title = kHostile, .here = "", .visitor = &visitor};
-  EXPECT_THAT(agent_page(snapshot, row, {.container = kHostile, .lines = log_text(kHostile)}, frame, kNow),
+  const std::vector<AuditRecord> records = {{.owner = kHostile,
+                                             .caller = kHostile,
+                                             .method = kHostile,
+                                             .path = kHostile,
+                                             .objects = {{.kind = kHostile, .id = kHostile, .name = kHostile}},
+                                             .rule = kHostile}};
+  plugin::Html audit;
+  write_agent_audit(audit, kHostile, records, records);
+  EXPECT_THAT(written_out(audit.str()), is_harmless());
+  EXPECT_THAT(audit_page(records, {.agent = kHostile, .before = {}}, frame), is_harmless());
+  EXPECT_THAT(agent_page(snapshot, row, {.container = kHostile, .lines = log_text(kHostile)}, audit, frame, kNow),
               is_harmless());
   plugin::HistoryEntry entry{.agent_id = kHostile, .image = kHostile, .cause = kHostile, .reaped = kHostile};
   entry.job.pipeline_name = kHostile;
   entry.last_log = kHostile;
   entry.left = {kHostile};
-  EXPECT_THAT(ended_page(entry, frame), is_harmless());
+  EXPECT_THAT(ended_page(entry, audit, frame), is_harmless());
   EXPECT_THAT(history_page({entry}, {.text = kHostile}, frame), is_harmless());
   EXPECT_THAT(question_page({.title = kHostile, .text = kHostile, .hidden_name = "k", .hidden_value = kHostile}, frame),
               AllOf(Not(HasSubstr("<script>")), Not(HasSubstr("{{"))));
@@ -152,7 +163,7 @@ TEST(Pages, WhatIsUnsafeAndWhatRefusesToGoIsMarked) {
   row.view.agent.reap_left = {"volume x: in use"};
   const auto snapshot = snapshot_of(row);
   EXPECT_THAT(page(snapshot), HasSubstr("raw socket, unsafe"));
-  EXPECT_THAT(agent_page(snapshot, row, {}, {.title = "a", .here = "", .visitor = &kAdmin}, kNow),
+  EXPECT_THAT(agent_page(snapshot, row, {}, {}, {.title = "a", .here = "", .visitor = &kAdmin}, kNow),
               AllOf(HasSubstr("What refuses to go"), HasSubstr("volume x: in use"), HasSubstr("unsafe")));
 }
 
@@ -161,7 +172,7 @@ TEST(Pages, OnlyAdminsAreOfferedActions) {
   EXPECT_THAT(page(snapshot, kAdmin), HasSubstr("/clusters/drain?key="));
   EXPECT_THAT(page(snapshot, kViewer), Not(HasSubstr("/clusters/drain")));
   const auto of = [&](const Visitor& visitor) {
-    return agent_page(snapshot, row_of_agent(), {}, {.title = "a", .here = "", .visitor = &visitor}, kNow);
+    return agent_page(snapshot, row_of_agent(), {}, {}, {.title = "a", .here = "", .visitor = &visitor}, kNow);
   };
   EXPECT_THAT(of(kAdmin), HasSubstr("/agents/ebbtide-1/end"));
   EXPECT_THAT(of(kViewer), Not(HasSubstr("/agents/ebbtide-1/end")));

@@ -126,6 +126,13 @@ TEST_F(SurfaceTest, TellsWhatAgentsDidByThePage) {
         {.time = clock->now(), .owner = "eb-2", .method = "POST", .path = "/4", .rule = "privileged", .status = 403});
   }
   EXPECT_EQ(json::parse(get("/api/v1/audit").body).size(), 4U);
+  EXPECT_EQ(json::parse(get("/api/v1/audit?refused=1").body).size(), 1U);
+  EXPECT_THAT(get("/audit").body, AllOf(HasSubstr("POST /1"), HasSubstr("privileged"), Not(HasSubstr("Older"))));
+  EXPECT_THAT(get("/audit?refused=1").body,
+              AllOf(Not(HasSubstr("POST /1")), HasSubstr("POST /4"), HasSubstr(" checked")));
+  EXPECT_THAT(get("/audit?agent=eb-1").body, AllOf(HasSubstr("POST /1"), Not(HasSubstr("POST /4"))));
+  EXPECT_THAT(get("/agents/eb-2/audit").body, AllOf(HasSubstr("Refusals"), HasSubstr("POST /4")));
+  EXPECT_THAT(get("/agents/eb-1/audit").body, AllOf(Not(HasSubstr("Refusals")), HasSubstr("POST /3")));
   EXPECT_EQ(json::parse(get("/api/v1/agents/eb-2/audit").body).at(0).at("rule"), "privileged");
   const auto page = json::parse(get("/api/v1/agents/eb-1/audit?limit=2").body);
   ASSERT_EQ(page.size(), 2U);

@@ -77,6 +77,20 @@ TEST_F(AuditTest, IsReadByThePage) {
   EXPECT_THAT(paths(audit.of("eb-1", 2, next->back().number)), ElementsAre("/0"));
 }
 
+TEST_F(AuditTest, FindsWhatWasRefused) {
+  Audit audit(database_);
+  auto refused = record("eb-1", "/refused");
+  refused.rule = "privileged";
+  audit.add(refused);
+  auto done = record("eb-1", "/done");
+  done.rule = "";
+  audit.add(done);
+  refused.owner = "eb-2";
+  audit.add(refused);
+  EXPECT_THAT(paths(audit.of("eb-1", 10, std::nullopt, true)), ElementsAre("/refused"));
+  EXPECT_THAT(paths(audit.of("", 10, std::nullopt, true)), ElementsAre("/refused", "/refused"));
+}
+
 TEST_F(AuditTest, ForgetsWhatIsTooOld) {
   Audit audit(database_);
   audit.configure({.keep = hours(24)});
