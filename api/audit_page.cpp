@@ -15,6 +15,18 @@ std::string short_id(std::string_view id) {
   return std::string(id.substr(0, kIdLength));
 }
 
+// A path with its ids as short as docker shows them.
+std::string path_text(std::string_view path) {
+  std::string text;
+  for (const auto& part : split(path.substr(path.starts_with('/') ? 1 : 0), '/')) {
+    const bool is_id = part.size() == 64 && part.find_first_not_of("0123456789abcdef") == std::string::npos;
+    text += "/" + (is_id ? short_id(part) : part);
+  }
+  return text;
+}
+
+std::string size_text(std::uint64_t bytes) { return bytes < 1024 ? std::to_string(bytes) + " B" : bytes_text(bytes); }
+
 // "container 3f2a…" becomes short; a process keeps its number.
 std::string caller_text(const AuditRecord& record) {
   constexpr std::string_view kContainer = "container ";
@@ -36,7 +48,8 @@ void write_objects(Html& html, const std::vector<AuditObject>& objects) {
   for (std::size_t i = 0; i < std::min(objects.size(), kShownObjects); ++i) {
     const auto& object = objects[i];
     const auto name = object.name.empty() ? short_id(object.id) : object.name;
-    html.open("div").text(object.kind + (object.kind.empty() ? "" : " ")).element("bdi", shown(name, 100)).close("div");
+    html.open("div").element("span", shown(object.kind, 20), {{"class", "quiet"}}).text(" ");
+    html.element("bdi", shown(name, 100)).close("div");
   }
   if (objects.size() > kShownObjects)
     html.element("div", "and " + std::to_string(objects.size() - kShownObjects) + " more", {{"class", "quiet"}});
@@ -50,7 +63,7 @@ void write_record(Html& html, const AuditRecord& record, bool with_agent) {
     html.open("td")
         .element("a", shown(record.owner, 60), {{"href", "/agents/" + percent_encode(record.owner)}})
         .close("td");
-  html.open("td").open("code").element("bdi", shown(record.method + " " + record.path, 200));
+  html.open("td").open("code").element("bdi", shown(record.method + " " + path_text(record.path), 200));
   html.close("code").close("td");
   write_objects(html, record.objects);
   html.open("td").element("bdi", shown(caller_text(record), 60)).close("td");
@@ -59,8 +72,7 @@ void write_record(Html& html, const AuditRecord& record, bool with_agent) {
   html.open("td", {{"class", bad ? "bad" : "quiet"}}).text(status);
   if (!record.rule.empty()) html.text(", ").element("bdi", shown(record.rule, 60));
   html.close("td");
-  html.element("td", bytes_text(record.bytes_in) + " in, " + bytes_text(record.bytes_out) + " out",
-               {{"class", "quiet"}});
+  html.element("td", size_text(record.bytes_in) + " in, " + size_text(record.bytes_out) + " out", {{"class", "quiet"}});
   html.element("td", std::to_string(record.duration.count()) + " ms", {{"class", "quiet"}}).close("tr");
 }
 
@@ -77,7 +89,7 @@ void write_table(Html& html, std::string_view label, const std::vector<AuditReco
 void write_filter(Html& html, const AuditFilter& filter) {
   html.raw("<form class=\"filter\" method=\"get\" action=\"/audit\" role=\"search\"><label>Agent ");
   html.open("input", {{"type", "search"}, {"name", "agent"}, {"value", filter.agent}, {"placeholder", "ebbtide-…"}});
-  html.raw("</label><label>Only what was refused ");
+  html.raw("</label><label class=\"tick\">Only what was refused ");
   if (filter.refused)
     html.raw("<input type=\"checkbox\" name=\"refused\" value=\"1\" checked>");
   else

@@ -127,7 +127,7 @@ void write_cluster(Html& html, const plugin::ClusterView& cluster, const Disk& d
   if (cluster.draining) html.element("p", "It ends: GoCD has no profile of it any more.", {{"class", "busy"}});
   if (cluster.drained) html.element("p", "Drained: no new agents are made here.", {{"class", "busy"}});
   if (visitor.may_act())
-    html.open("p")
+    html.open("p", {{"class", "actions"}})
         .element("a", cluster.drained ? "Make agents again" : "Drain",
                  {{"href", std::string(cluster.drained ? "/clusters/resume" : "/clusters/drain") +
                                "?key=" + percent_encode(cluster.key)},
