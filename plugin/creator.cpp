@@ -177,12 +177,21 @@ bool Creator::wanted(const std::string& id, AgentState state) const {
   return entry && entry->agent.state == state;
 }
 
+// A gateway's socket is on this machine.
+Result<void> Creator::can_reach_gateway(Cluster& cluster, const AgentEntry& entry) const {
+  const auto& engine = cluster.engine().address();
+  if (entry.agent.access != DockerAccess::kTracked || !engine.is_remote()) return {};
+  return fail(Error::invalid("DockerAccess tracked has no way from " + engine.text() +
+                             ", which is another machine, to Ebbtide: set DockerAccess to none, dind or host"));
+}
+
 // --- the image ---
 
 void Creator::find_image(const std::string& id) {
   const auto entry = core_.find(id);
   const auto cluster = entry ? core_.cluster(entry->agent.cluster) : nullptr;
   if (!cluster || entry->agent.state != AgentState::kPulling) return;
+  if (const auto reachable = can_reach_gateway(*cluster, *entry); !reachable) return failed(id, reachable.error());
   const auto image = cluster->engine().inspect_image(entry->agent.image);
   if (!image && image.error().kind != ErrorKind::kNotFound) return failed(id, image.error());
   const auto policy = pull_policy(*entry);

@@ -31,6 +31,7 @@ class Creator {
   AgentEntry* agent_for(const Agent& wanted);
   void number(const std::vector<AgentEntry*>& queue);
   void tell_place(const Cluster& cluster, const std::string& id);
+  Result<void> can_reach_gateway(Cluster& cluster, const AgentEntry& entry) const;
   void find_image(const std::string& id);
   void pull(const std::string& id);
   void pulled(const std::string& id, const Result<void>& result, TimePoint began);

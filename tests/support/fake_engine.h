@@ -16,6 +16,7 @@ namespace ebbtide::test {
 class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(std::string socket = "/fake/docker.sock");
+  explicit FakeEngine(EngineAddress address) : address_(std::move(address)) {}
   ~FakeEngine() override;
 
   // --- what a test does to it ---

@@ -49,6 +49,19 @@ TEST_F(FleetTest, TheContainerIsMadeAsTheProfileAndGocdSay) {
   EXPECT_TRUE(std::filesystem::exists(run_dir + "/agents/" + id + "/docker.sock"));
 }
 
+TEST_F(FleetTest, OnAnotherMachinesEngineATrackedAgentIsRefusedWithARemedy) {
+  engine = std::make_shared<ebbtide::test::FakeEngine>(EngineAddress::parse("tcp://engine.example:2375").value());
+  engine->add_image(kImage);
+  cluster["docker_uri"] = "tcp://engine.example:2375";
+  create(1);
+  ASSERT_TRUE(eventually([&] { return gocd->console_has("set DockerAccess to none, dind or host"); }));
+  EXPECT_TRUE(eventually([&] { return gocd->health_has("from ci/agent:1 on tcp://engine.example:2375: DockerAccess tracked"); }));
+  EXPECT_TRUE(eventually([&] { return fleet->agents().empty(); }));
+  EXPECT_EQ(engine->count(), 0U);
+  profile["DockerAccess"] = "none";
+  running(2);
+}
+
 // A second profile of GoCD for the same engine is the same cluster, but its agents are not these.
 TEST_F(FleetTest, AnAgentIsMadeAsItsOwnClusterProfileSays) {
   cluster["environment_variables"] = "OF=first";
