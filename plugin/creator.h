@@ -41,6 +41,7 @@ class Creator {
   Result<AgentPlan> plan(Cluster& cluster, const AgentEntry& entry);
   Result<std::string> make_container(Cluster& cluster, const AgentEntry& entry, const AgentPlan& plan);
   void claim(Cluster& cluster, const Agent& agent, const std::string& container);
+  Result<void> show_gateway(Cluster& cluster, const AgentEntry& entry, const std::string& container);
   void link_socket(Cluster& cluster, const AgentEntry& entry, const std::string& container);
   void started(const std::string& id);
   // Tries again when the engine is back, or gives up.
