@@ -110,18 +110,14 @@ class FrontTest : public testing::Test {
 
   void restart(FrontSettings settings) {
     settings.address = "127.0.0.1";
-    settings.tls = authority->for_server("127.0.0.1").value();
+    settings.tls = authority->for_server(host).value();
     settings.socket_of = [this](const auto& owner) { return folder / owner; };
     auto started = Front::start(std::move(settings));
     ASSERT_TRUE(started) << started.error().message;
     front = std::move(*started);
   }
   EngineAddress address(EngineTls tls) const {
-    return {.kind = EngineAddress::Kind::kTls,
-            .path = {},
-            .host = "127.0.0.1",
-            .port = front->port(),
-            .tls = std::move(tls)};
+    return {.kind = EngineAddress::Kind::kTls, .path = {}, .host = host, .port = front->port(), .tls = std::move(tls)};
   }
   std::shared_ptr<Connection> connect(EngineTls tls) {
     std::shared_ptr<Connection> connection;
@@ -143,6 +139,7 @@ class FrontTest : public testing::Test {
 
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("ebbtide-front-" + random_hex(4));
   std::shared_ptr<const Authority> authority;
+  std::string host = "127.0.0.1";  // by which clients reach it
   std::unique_ptr<Front> front;
   Loop loop;
 };
@@ -213,6 +210,15 @@ TEST_F(FrontTest, OnlyCertificatesOfItsOwnAuthorityThatAreValidLetIn) {
   EXPECT_EQ(talk(authority->for_server("eb-1").value(), "a server's").text, "");
   EXPECT_FALSE(gateway.came());
   EXPECT_EQ(talk(good, "good").text, "good");
+}
+
+TEST_F(FrontTest, AnAddressOrANameIsWhatItsCertificateIsFor) {
+  const Gateway gateway(folder / "eb-1", echo);
+  const auto tls = authority->for_agent("eb-1").value();
+  host = "localhost";
+  EXPECT_FALSE(talk(tls, "hello").connected) << "its certificate is for 127.0.0.1";
+  restart({});
+  EXPECT_EQ(talk(tls, "hello").text, "hello");
 }
 
 TEST_F(FrontTest, AClientWithAnotherAuthorityDoesNotTrustIt) {
