@@ -93,13 +93,15 @@ Result<std::optional<GatewayAddresses>> parse_gateway_addresses(const Settings& 
                                ") names every address of this machine: set gateway_host to the name or address by "
                                "which agents on the engines reach it"));
   if (host.empty()) return GatewayAddresses{.listen = *listen, .reached = *listen};
-  const bool has_port = host.ends_with(']') ? false : host.rfind(':') != std::string::npos;
+  const bool has_port = !host.ends_with(']') && host.find(':') != std::string::npos;
   if (!has_port) host += ":" + std::to_string(listen->port);
   const auto reached = parse_address(settings, "gateway_host", host);
   if (!reached) return fail(reached.error());
-  if (reached->port == 0 || !std::ranges::all_of(reached->host, is_plain))
+  const bool unclear = !host.starts_with('[') && reached->host.find(':') != std::string::npos;
+  if (reached->port == 0 || unclear || !std::ranges::all_of(reached->host, is_plain))
     return fail(Error::invalid("gateway_host (" + settings.origin("gateway_host") +
-                               ") must be a name or an address, and a port if it is another, as ci.example.com:8161"));
+                               ") must be a name or an address, and a port if it is another, as ci.example.com, "
+                               "10.0.0.7:8161 or [fd00::7]"));
   return GatewayAddresses{.listen = *listen, .reached = *reached};
 }
 

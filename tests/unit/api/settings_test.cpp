@@ -72,7 +72,8 @@ TEST_F(SettingsTest, AgentsOnOtherMachinesReachWhatGatewayHostSays) {
   EXPECT_THAT(addresses({{"gateway_host", "ci.example"}}), HasSubstr("gateway_listen"));
   EXPECT_THAT(addresses({{"gateway_listen", "ci.example"}}), HasSubstr("an address and a port"));
   EXPECT_THAT(addresses({{"gateway_listen", "ci.example:0"}}), HasSubstr("not 0"));
-  EXPECT_THAT(addresses({{"gateway_listen", "0.0.0.0:1"}, {"gateway_host", "a,DNS:b"}}), HasSubstr("gateway_host"));
+  for (const auto* host : {"a,DNS:b", "fd00::7", "ci.example:0", "ci.example:port"})
+    EXPECT_THAT(addresses({{"gateway_listen", "0.0.0.0:1"}, {"gateway_host", host}}), HasSubstr("gateway_host"));
 }
 
 TEST_F(SettingsTest, WithNothingSetItServesOnLoopback) {
