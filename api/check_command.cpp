@@ -10,6 +10,8 @@ int check_config(const Settings& settings) {
   const auto listen = parse_listen(settings);
   if (!listen) return complain(listen.error(), kWrongSettings);
   if (const auto token = access_token(settings, *listen); !token) return complain(token.error(), kWrongSettings);
+  if (const auto gateways = parse_gateway_addresses(settings); !gateways)
+    return complain(gateways.error(), kWrongSettings);
   for (const auto& setting : all_settings()) {
     const auto found = settings.values().find(setting.name);
     if (found == settings.values().end()) continue;

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -49,16 +51,58 @@ bool HostAndPort::is_loopback() const {
   return (ipv4 && host.starts_with("127.")) || host == "localhost" || host == "::1";
 }
 
-Result<HostAndPort> parse_listen(const Settings& settings) {
-  const auto text = settings.text("listen");
+namespace {
+
+Result<HostAndPort> parse_address(const Settings& settings, std::string_view setting, const std::string& text) {
   const auto colon = text.rfind(':');
   const auto port = colon == std::string::npos ? std::nullopt : parse_number(text.substr(colon + 1));
   auto host = text.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (!port || *port > 65535 || host.empty())
-    return fail(Error::invalid("listen (" + settings.origin("listen") +
+    return fail(Error::invalid(std::string(setting) + " (" + settings.origin(setting) +
                                ") must be an address and a port, as 127.0.0.1:8160; it is " + text));
   return HostAndPort{host, static_cast<std::uint16_t>(*port)};
+}
+
+bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' || c == ':'; }
+
+}  // namespace
+
+Result<HostAndPort> parse_listen(const Settings& settings) {
+  return parse_address(settings, "listen", settings.text("listen"));
+}
+
+std::string HostAndPort::text() const {
+  const bool ipv6 = host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<std::optional<GatewayAddresses>> parse_gateway_addresses(const Settings& settings) {
+  const auto text = settings.text("gateway_listen");
+  auto host = settings.text("gateway_host");
+  if (text.empty() && host.empty()) return std::nullopt;
+  if (text.empty())
+    return fail(Error::invalid("gateway_host (" + settings.origin("gateway_host") +
+                               ") says how agents reach gateway_listen: set that too, as 0.0.0.0:8161"));
+  const auto listen = parse_address(settings, "gateway_listen", text);
+  if (!listen) return fail(listen.error());
+  if (listen->port == 0) return fail(Error::invalid("gateway_listen needs a port that agents can know: not 0"));
+  const bool wildcard = listen->host == "0.0.0.0" || listen->host == "::";
+  if (host.empty() && wildcard)
+    return fail(Error::invalid("gateway_listen (" + settings.origin("gateway_listen") +
+                               ") names every address of this machine: set gateway_host to the name or address by "
+                               "which agents on the engines reach it"));
+  if (host.empty()) return GatewayAddresses{.listen = *listen, .reached = *listen};
+  const bool has_port = !host.ends_with(']') && host.find(':') != std::string::npos;
+  if (!has_port) host += ":" + std::to_string(listen->port);
+  const auto reached = parse_address(settings, "gateway_host", host);
+  if (!reached) return fail(reached.error());
+  const bool unclear = !host.starts_with('[') && reached->host.find(':') != std::string::npos;
+  if (reached->port == 0 || unclear || !std::ranges::all_of(reached->host, is_plain))
+    return fail(Error::invalid("gateway_host (" + settings.origin("gateway_host") +
+                               ") must be a name or an address, and a port if it is another, as ci.example.com, "
+                               "10.0.0.7:8161 or [fd00::7]"));
+  return GatewayAddresses{.listen = *listen, .reached = *reached};
 }
 
 Result<std::string> access_token(const Settings& settings, const HostAndPort& listen) {

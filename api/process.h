@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/settings.h"
@@ -27,8 +28,16 @@ struct HostAndPort {
   std::string host;
   std::uint16_t port = 0;
   bool is_loopback() const;
+  std::string text() const;
 };
 Result<HostAndPort> parse_listen(const Settings& settings);
+// Where agents on other machines' engines find their gateways.
+struct GatewayAddresses {
+  HostAndPort listen;
+  HostAndPort reached;  // by agents
+};
+// Nothing where neither gateway_listen nor gateway_host is set. kInvalid says what is missing.
+Result<std::optional<GatewayAddresses>> parse_gateway_addresses(const Settings& settings);
 // The token that clients must show; empty: none. kInvalid if listen names an address beyond loopback and there is none.
 Result<std::string> access_token(const Settings& settings, const HostAndPort& listen);
 // A folder of ours, made if missing, for its owner only.

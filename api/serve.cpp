@@ -9,11 +9,13 @@
 #include "docker/base/log.h"
 #include "docker/base/text.h"
 #include "docker/engine/http_engine.h"
+#include "docker/gateway/front.h"
 
 namespace ebbtide::api {
 namespace {
 
-plugin::FleetSettings fleet_settings(const Settings& settings, const std::string& server_id) {
+plugin::FleetSettings fleet_settings(const Settings& settings, const std::string& server_id,
+                                     const std::optional<plugin::RemoteGateways>& remote) {
   plugin::FleetSettings fleet;
   fleet.server_id = server_id;
   fleet.plugin_id = settings.text("plugin_id");
@@ -24,6 +26,7 @@ plugin::FleetSettings fleet_settings(const Settings& settings, const std::string
   fleet.create_workers = static_cast<unsigned>(settings.number("create_workers"));
   fleet.reap_workers = static_cast<unsigned>(settings.number("reap_workers"));
   fleet.gateway_loops = static_cast<unsigned>(settings.number("gateway_loops"));
+  fleet.remote_gateways = remote;
   fleet.sweep = std::chrono::seconds(settings.number("sweep"));
   fleet.audit = audit_settings(settings);
   fleet.history = std::chrono::hours(24 * settings.number("history_days"));
@@ -59,14 +62,40 @@ Result<GateSettings> gate_settings(const Settings& settings, const std::string& 
 }
 
 std::string url_of(const HostAndPort& listen, std::uint16_t port, bool tls) {
-  const bool ipv6 = listen.host.find(':') != std::string::npos;
-  return (tls ? "https://" : "http://") + (ipv6 ? "[" + listen.host + "]" : listen.host) + ":" + std::to_string(port) +
-         "/";
+  return (tls ? "https://" : "http://") + HostAndPort{listen.host, port}.text() + "/";
+}
+
+// For agents on other machines' engines; empty where they have no way to their gateways.
+struct RemoteAccess {
+  std::optional<plugin::RemoteGateways> gateways;
+  gateway::FrontSettings front;
+};
+
+Result<RemoteAccess> remote_access(const Settings& settings, const std::optional<GatewayAddresses>& addresses) {
+  if (!addresses) return RemoteAccess{};
+  const auto authority = gateway::Authority::open(settings.text("state_dir") + "/gateway-ca.pem");
+  if (!authority) return fail(authority.error());
+  auto tls = (*authority)->for_server(addresses->reached.host);
+  if (!tls) return fail(tls.error());
+  const auto agents = std::filesystem::absolute(settings.text("run_dir")).string() + "/agents/";
+  return RemoteAccess{.gateways = {{.address = addresses->reached.text(), .authority = *authority}},
+                      .front = {.address = addresses->listen.host,
+                                .port = addresses->listen.port,
+                                .tls = std::move(*tls),
+                                .socket_of = [agents](const auto& id) { return agents + id + "/docker.sock"; }}};
+}
+
+Result<std::unique_ptr<gateway::Front>> start_front(const RemoteAccess& remote) {
+  if (!remote.gateways) return nullptr;
+  auto front = gateway::Front::start(remote.front);
+  if (front) log_info("gateways listen for agents on other machines", {{"address", remote.gateways->address}});
+  return front;
 }
 
 // How it is reached, and by whom.
 struct Access {
   HostAndPort listen;
+  std::optional<GatewayAddresses> gateways;
   std::shared_ptr<const Certificate> certificate;
   GateSettings gate;
 };
@@ -80,7 +109,9 @@ Result<Access> read_access(const Settings& settings) {
   if (!certificate) return fail(certificate.error());
   auto gate = gate_settings(settings, *token, *certificate != nullptr);
   if (!gate) return fail(gate.error());
-  return Access{.listen = *listen, .certificate = *certificate, .gate = std::move(*gate)};
+  const auto gateways = parse_gateway_addresses(settings);
+  if (!gateways) return fail(gateways.error());
+  return Access{.listen = *listen, .gateways = *gateways, .certificate = *certificate, .gate = std::move(*gate)};
 }
 
 void tell_listening(const Access& access, const std::string& url, const std::string& server_id) {
@@ -109,7 +140,11 @@ int serve(const Settings& settings) {
   const auto lock = lock_file(settings.text("state_dir") + "/lock");
   if (!lock) return complain(lock.error(), kFailed);
 
-  plugin::Fleet fleet(fleet_settings(settings, state->server_id), state->database, std::make_shared<SystemClock>(),
+  const auto remote = remote_access(settings, access->gateways);
+  if (!remote) return complain(remote.error(), kFailed);
+
+  plugin::Fleet fleet(fleet_settings(settings, state->server_id, remote->gateways), state->database,
+                      std::make_shared<SystemClock>(),
                       [](const EngineAddress& address) { return make_http_engine(address); });
   auto page_url = settings.text("page_url");
   plugin::Contract contract(fleet, page_url.empty() ? url_of(listen, listen.port, tls) : page_url);
@@ -119,7 +154,9 @@ int serve(const Settings& settings) {
   HttpServer server({.threads = threads, .certificate = access->certificate},
                     [&surface](const HttpRequest& request) { return surface.handle(request); });
   fleet.start();
-  if (const auto started = server.start(listen.host, listen.port); !started) {
+  const auto front = start_front(*remote);
+  const auto started = front ? server.start(listen.host, listen.port) : fail(front.error());
+  if (!started) {
     fleet.stop();
     return complain(started.error(), kFailed);
   }

@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kSocket = "docker.sock";
+constexpr std::size_t kTarBlock = 512;
 
 bool mounted_at(const AgentProfile& profile, const std::string& target) {
   if (profile.options.tmpfs.contains(target)) return true;
@@ -38,11 +39,6 @@ void set(Environment& environment, const std::string& key, const std::string& va
     found->second = value;
 }
 
-void set_default(Environment& environment, const std::string& key, const std::string& value) {
-  if (std::ranges::find(environment, key, &Environment::value_type::first) == environment.end())
-    environment.emplace_back(key, value);
-}
-
 // GoCD's names for auto-registration of elastic agents; the image's entry script reads them.
 void add_registration(Environment& environment, const Agent& agent, const ClusterProfile& cluster,
                       const AgentPlan& plan) {
@@ -53,12 +49,20 @@ void add_registration(Environment& environment, const Agent& agent, const Cluste
   set(environment, "GO_EA_AUTO_REGISTER_ELASTIC_PLUGIN_ID", plan.plugin_id);
 }
 
+// Who says where Docker is says how as well.
+void add_gateway(Environment& environment, const std::string& address) {
+  if (std::ranges::find(environment, "DOCKER_HOST", &Environment::value_type::first) != environment.end()) return;
+  if (address.empty()) return set(environment, "DOCKER_HOST", "unix://" + std::string(kGatewayMount) + "/" + kSocket);
+  set(environment, "DOCKER_HOST", "tcp://" + address);
+  set(environment, "DOCKER_TLS_VERIFY", "1");
+  set(environment, "DOCKER_CERT_PATH", kGatewayMount);
+}
+
 json environment_of(const Agent& agent, const ClusterProfile& cluster, const AgentProfile& profile,
                     const AgentPlan& plan) {
   auto environment = merge_environment(cluster.environment, profile.environment);
   add_registration(environment, agent, cluster, plan);
-  if (profile.access == DockerAccess::kTracked)
-    set_default(environment, "DOCKER_HOST", "unix://" + std::string(kGatewayMount) + "/" + kSocket);
+  if (profile.access == DockerAccess::kTracked) add_gateway(environment, plan.gateway_address);
   auto lines = json::array();
   for (const auto& [key, value] : environment) lines.push_back(key + "=" + value);
   return lines;
@@ -111,7 +115,8 @@ json binds_of(const AgentProfile& profile, const AgentPlan& plan) {
     binds.push_back(mount.source + ":" + mount.target + (mount.read_only ? ":ro" : ""));
   for (const auto& volume : plan.volumes) binds.push_back(volume.name + ":" + volume.target);
   // Read-only: a job that is root could put a socket of its own in the place of the gateway's.
-  if (profile.access == DockerAccess::kTracked) binds.push_back(plan.gateway_directory + ":" + kGatewayMount + ":ro");
+  if (profile.access == DockerAccess::kTracked && plan.gateway_address.empty())
+    binds.push_back(plan.gateway_directory + ":" + kGatewayMount + ":ro");
   if (profile.access == DockerAccess::kHost) binds.push_back(plan.host_socket + ":/var/run/docker.sock");
   return binds;
 }
@@ -147,15 +152,17 @@ ImageMode images_named(std::string_view text) {
   return ImageMode::kClean;
 }
 
-// POSIX.1-1988 ustar; type '2' is a symbolic link, '5' a folder.
-std::string tar_entry(const std::string& name, char type, const std::string& link) {
-  std::array<char, 512> header{};
+// POSIX.1-1988 ustar; type '0' is a file that all may read, '2' a symbolic link, '5' a folder.
+std::string tar_entry(const std::string& name, char type, const std::string& link, std::size_t size = 0) {
+  std::array<char, kTarBlock> header{};
   const auto put = [&](std::size_t at, const std::string& text) { std::memcpy(&header[at], text.data(), text.size()); };
   put(0, name);
-  put(100, type == '5' ? "0000755" : "0000777");
+  put(100, type == '0' ? "0000444" : type == '5' ? "0000755" : "0000777");
   put(108, "0000000");
   put(116, "0000000");
-  put(124, "00000000000");
+  std::array<char, 12> octal{};
+  std::snprintf(octal.data(), octal.size(), "%011zo", size);
+  put(124, octal.data());
   put(136, "00000000000");
   put(148, "        ");
   header[156] = type;
@@ -168,6 +175,12 @@ std::string tar_entry(const std::string& name, char type, const std::string& lin
   std::snprintf(digits.data(), digits.size(), "%06o", sum);
   std::memcpy(&header[148], digits.data(), 7);
   return {header.data(), header.size()};
+}
+
+std::string tar_file(const std::string& name, const std::string& content) {
+  auto entry = tar_entry(name, '0', "", content.size()) + content;
+  entry.resize((entry.size() + kTarBlock - 1) / kTarBlock * kTarBlock);
+  return entry;
 }
 
 bool sounds_secret(const std::string& key) {
@@ -217,6 +230,10 @@ std::vector<AgentVolume> agent_volumes(const std::string& agent_id, const AgentP
   return volumes;
 }
 
+AgentVolume credentials_volume(const std::string& agent_id) {
+  return {.name = agent_id + "-" + as_name(kGatewayMount), .target = kGatewayMount};
+}
+
 Labels volume_labels(const std::string& server_id, const std::string& agent_id, const AgentVolume& volume) {
   // The agent's own, not its job's to list or remove.
   return ownership_labels(server_id, agent_id, Role::kAgent, Kind::kVolume, volume.name, volume.name);
@@ -254,7 +271,14 @@ std::string socket_link_tar(const std::string& folder) {
     tar += tar_entry(path, '5', "");
   }
   tar += tar_entry(path + kSocket, '2', std::string(kGatewayMount) + "/" + kSocket);
-  tar.append(1024, '\0');
+  tar.append(2 * kTarBlock, '\0');
+  return tar;
+}
+
+std::string credentials_tar(const EngineTls& credentials) {
+  auto tar = tar_file("ca.pem", credentials.ca_pem) + tar_file("cert.pem", credentials.cert_pem) +
+             tar_file("key.pem", credentials.key_pem);
+  tar.append(2 * kTarBlock, '\0');
   return tar;
 }
 

@@ -13,7 +13,7 @@
 
 namespace ebbtide::plugin {
 
-// Where an agent finds its gateway's directory.
+// Where an agent finds its gateway's directory, or what it shows to the front.
 inline constexpr const char* kGatewayMount = "/run/ebbtide";
 
 struct AgentVolume {
@@ -26,6 +26,7 @@ struct AgentPlan {
   std::string plugin_id;
   std::string auto_register_key;
   std::string gateway_directory;  // on the host; for tracked agents
+  std::string gateway_address;    // of the front, host:port; empty: the directory is mounted
   std::vector<AgentVolume> volumes;
   std::string host_socket;        // for DockerAccess host
   std::optional<unsigned> group;  // of that socket
@@ -37,6 +38,8 @@ struct AgentPlan {
 // the same place takes precedence.
 std::vector<AgentVolume> agent_volumes(const std::string& agent_id, const AgentProfile& profile,
                                        const std::vector<std::string>& image_volumes);
+// For the credentials of an agent that reaches its gateway over the network.
+AgentVolume credentials_volume(const std::string& agent_id);
 Labels volume_labels(const std::string& server_id, const std::string& agent_id, const AgentVolume& volume);
 
 // The platform of the profile's options is not in it: the engine wants that beside the body.
@@ -53,6 +56,10 @@ std::optional<AgentRecord> read_labels(const ContainerSummary& container);
 
 // A tar that puts a link to the gateway's socket at <folder>/docker.sock, with the folders above it.
 std::string socket_link_tar(const std::string& folder);
+
+// A tar of ca.pem, cert.pem and key.pem, as Docker's clients look for them below DOCKER_CERT_PATH. Any user of the
+// container may read them.
+std::string credentials_tar(const EngineTls& credentials);
 
 // Names of the values that a log of the agent must not show.
 std::vector<std::string> secrets_of(const Environment& environment, const std::string& auto_register_key);

@@ -177,12 +177,22 @@ bool Creator::wanted(const std::string& id, AgentState state) const {
   return entry && entry->agent.state == state;
 }
 
+// A gateway's socket is on this machine; to other machines it needs the front.
+Result<void> Creator::can_reach_gateway(Cluster& cluster, const AgentEntry& entry) const {
+  const auto& engine = cluster.engine().address();
+  if (entry.agent.access != DockerAccess::kTracked || !engine.is_remote() || core_.settings.remote_gateways) return {};
+  return fail(Error::invalid("DockerAccess tracked has no way from " + engine.text() +
+                             ", which is another machine, to Ebbtide: set DockerAccess to none, dind or host, or set "
+                             "gateway_listen in Ebbtide's own settings"));
+}
+
 // --- the image ---
 
 void Creator::find_image(const std::string& id) {
   const auto entry = core_.find(id);
   const auto cluster = entry ? core_.cluster(entry->agent.cluster) : nullptr;
   if (!cluster || entry->agent.state != AgentState::kPulling) return;
+  if (const auto reachable = can_reach_gateway(*cluster, *entry); !reachable) return failed(id, reachable.error());
   const auto image = cluster->engine().inspect_image(entry->agent.image);
   if (!image && image.error().kind != ErrorKind::kNotFound) return failed(id, image.error());
   const auto policy = pull_policy(*entry);
@@ -260,7 +270,7 @@ Result<void> Creator::make(Cluster& cluster, const AgentEntry& entry) {
       return fail(opened.error().within("open the gateway"));
   planned->cgroup_parent = cluster.gateways().cgroup_parent(id);
   if (entry.agent.access == DockerAccess::kTracked && entry.profile.mounts_docker_socket)
-    core_.say(entry.agent, "Mounts names the Docker socket of the host; the agent gets its gateway in that place");
+    core_.say(entry.agent, "Mounts names the Docker socket of the host; the agent gets its gateway instead");
   for (const auto& volume : planned->volumes)
     if (const auto done = cluster.engine().create_volume(volume.name, volume_labels(planned->server_id, id, volume));
         !done)
@@ -274,7 +284,9 @@ Result<void> Creator::make(Cluster& cluster, const AgentEntry& entry) {
   for (std::size_t i = 1; i < networks.size(); ++i)
     if (const auto done = cluster.engine().connect_network(networks[i], *container); !done)
       return fail(done.error().within("connect " + id + " to network " + networks[i]));
-  if (entry.agent.access == DockerAccess::kTracked) link_socket(cluster, entry, *container);
+  if (entry.agent.access == DockerAccess::kTracked)
+    if (const auto done = show_gateway(cluster, entry, *container); !done)
+      return fail(done.error().within("give " + id + " its certificate"));
   if (!wanted(id, AgentState::kCreating)) return fail(Error::cancelled("it is not needed any more"));
   core_.with(id, [](AgentEntry& known) { known.started = true; });
   if (const auto done = cluster.engine().start_container(*container); !done)
@@ -290,6 +302,10 @@ Result<AgentPlan> Creator::plan(Cluster& cluster, const AgentEntry& entry) {
                  .auto_register_key = entry.request.auto_register_key,
                  .gateway_directory = core_.gateway_directory(entry.agent.id),
                  .volumes = agent_volumes(entry.agent.id, entry.profile, image->volumes)};
+  if (entry.agent.access == DockerAccess::kTracked && core_.has_remote_gateways(cluster.engine().address())) {
+    plan.gateway_address = core_.settings.remote_gateways->address;
+    plan.volumes.push_back(credentials_volume(entry.agent.id));
+  }
   if (entry.agent.access != DockerAccess::kHost) return plan;
   const auto& address = cluster.engine().address();
   plan.host_socket = address.kind == EngineAddress::Kind::kUnix ? address.path : "/var/run/docker.sock";
@@ -302,10 +318,12 @@ Result<AgentPlan> Creator::plan(Cluster& cluster, const AgentEntry& entry) {
 
 Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
   const Agent& agent = entry.agent;
+  const bool remote = core_.has_remote_gateways(cluster.engine().address());
   return cluster.gateways().open(
       {.owner = agent.id,
        .directory = core_.gateway_directory(agent.id),
-       .staging = core_.staging_directory(agent.id),
+       .staging = remote ? "" : core_.staging_directory(agent.id),
+       .remote = remote,
        .images = agent.images,
        .policy = entry.cluster.policy,
        .shared_volumes = {.patterns = entry.profile.shared_volumes,
@@ -338,6 +356,18 @@ void Creator::claim(Cluster& cluster, const Agent& agent, const std::string& con
                                   .image = agent.image,
                                   .state = "created",
                                   .created = core_.now()});
+}
+
+// What is in the container before it starts: a link, or what the front wants to see of its clients. The key is only
+// there.
+Result<void> Creator::show_gateway(Cluster& cluster, const AgentEntry& entry, const std::string& container) {
+  if (!core_.has_remote_gateways(cluster.engine().address())) {
+    link_socket(cluster, entry, container);
+    return {};
+  }
+  const auto credentials = core_.settings.remote_gateways->authority->for_agent(entry.agent.id);
+  if (!credentials) return fail(credentials.error());
+  return cluster.engine().put_archive(container, kGatewayMount, credentials_tar(*credentials));
 }
 
 // For clients that look where Docker's socket always is. /var/run is a link to /run in most images, which the engine

@@ -31,6 +31,7 @@ class Creator {
   AgentEntry* agent_for(const Agent& wanted);
   void number(const std::vector<AgentEntry*>& queue);
   void tell_place(const Cluster& cluster, const std::string& id);
+  Result<void> can_reach_gateway(Cluster& cluster, const AgentEntry& entry) const;
   void find_image(const std::string& id);
   void pull(const std::string& id);
   void pulled(const std::string& id, const Result<void>& result, TimePoint began);
@@ -40,6 +41,7 @@ class Creator {
   Result<AgentPlan> plan(Cluster& cluster, const AgentEntry& entry);
   Result<std::string> make_container(Cluster& cluster, const AgentEntry& entry, const AgentPlan& plan);
   void claim(Cluster& cluster, const Agent& agent, const std::string& container);
+  Result<void> show_gateway(Cluster& cluster, const AgentEntry& entry, const std::string& container);
   void link_socket(Cluster& cluster, const AgentEntry& entry, const std::string& container);
   void started(const std::string& id);
   // Tries again when the engine is back, or gives up.

@@ -16,6 +16,7 @@
 #include "docker/base/changes.h"
 #include "docker/base/clock.h"
 #include "docker/base/histogram.h"
+#include "docker/gateway/authority.h"
 #include "docker/gateway/gateway.h"
 #include "docker/ledger/engine_watch.h"
 #include "plugin/agent.h"
@@ -26,6 +27,12 @@
 
 namespace ebbtide::plugin {
 
+// How tracked agents on other machines' engines reach their gateways.
+struct RemoteGateways {
+  std::string address;  // host:port of the front (gateway/front.h), as agents reach it
+  std::shared_ptr<const gateway::Authority> authority;
+};
+
 struct FleetSettings {
   std::string server_id;
   std::string plugin_id = "ebbtide.elastic-agent";
@@ -34,6 +41,7 @@ struct FleetSettings {
   unsigned create_workers = 4;  // creates and starts in flight; the engine gains nothing from more
   unsigned reap_workers = 4;
   unsigned gateway_loops = 2;
+  std::optional<RemoteGateways> remote_gateways;  // none: tracked agents are on this machine only
   std::chrono::seconds sweep{60};
   AuditSettings audit;
   std::chrono::hours history{14 * 24};  // how long ends are remembered

@@ -257,6 +257,10 @@ void FleetCore::run_once(const std::string& name, const std::function<void()>& t
   }
 }
 
+bool FleetCore::has_remote_gateways(const EngineAddress& engine) const {
+  return engine.is_remote() || (settings.remote_gateways && engine.kind != EngineAddress::Kind::kUnix);
+}
+
 std::string FleetCore::staging_directory(const std::string& agent_id) const {
   return settings.run_dir + "/mounts/" + agent_id + "/";
 }

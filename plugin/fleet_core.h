@@ -99,6 +99,8 @@ class FleetCore {
   // Runs task on the upkeep pool. Tasks of one name never overlap; asked for while it runs, it runs once more.
   void submit_once(const std::string& name, std::function<void()> task);
 
+  // Whether tracked agents of this engine reach their gateways over the network.
+  bool has_remote_gateways(const EngineAddress& engine) const;
   std::string gateway_directory(const std::string& agent_id) const;
   std::string staging_directory(const std::string& agent_id) const;  // gateway::GatewaySpec::staging
   // What the names of volumes begin with that jobs of one GoCD server have in common.

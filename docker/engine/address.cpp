@@ -1,5 +1,7 @@
 #include "docker/engine/address.h"
 
+#include <arpa/inet.h>
+
 #include "docker/base/text.h"
 
 namespace ebbtide {
@@ -60,6 +62,12 @@ Result<EngineAddress> EngineAddress::parse(std::string_view uri, EngineTls tls) 
   address.tls = std::move(tls);
   if (const auto read = read_host_and_port(uri.substr(separator + 3), address); !read) return fail(read.error());
   return address;
+}
+
+bool EngineAddress::is_remote() const {
+  if (kind == Kind::kUnix || host == "localhost" || host == "[::1]") return false;
+  in_addr ipv4{};  // a name may begin with 127. too
+  return ::inet_pton(AF_INET, host.c_str(), &ipv4) != 1 || !host.starts_with("127.");
 }
 
 std::string EngineAddress::text() const {

@@ -32,6 +32,8 @@ struct EngineAddress {
   // kInvalid, with the remedy, where uri can't be an engine or the TLS texts don't go together.
   static Result<EngineAddress> parse(std::string_view uri, EngineTls tls = {});
 
+  // Reached over the network, by a name or address that isn't this machine's loopback.
+  bool is_remote() const;
   // One text for one engine, without secrets: the cluster's identity, shown on pages and in logs.
   std::string text() const;
   bool operator==(const EngineAddress&) const = default;

@@ -57,7 +57,7 @@ AuditRecord begin_audit(const Context& context, http::Connection& client, Client
   return {.time = std::chrono::system_clock::now(),
           .engine = context.upstream.address().text(),
           .owner = context.spec.owner,
-          .caller = to_text(known_caller(client, state))};
+          .caller = context.spec.remote ? "over TLS" : to_text(known_caller(client, state))};
 }
 
 void end_audit(const Context& context, http::Connection& client, ClientState& state, AuditRecord record) {

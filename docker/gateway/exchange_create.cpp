@@ -3,6 +3,7 @@
 #include "docker/base/secret.h"
 #include "docker/base/text.h"
 #include "docker/gateway/exchange.h"
+#include "docker/gateway/remote.h"
 
 namespace ebbtide::gateway {
 namespace {
@@ -70,6 +71,8 @@ Task<Exchange::Next> Exchange::claimed(const http::SmallAnswer& made, Belonging 
 // What the policy says of the body, which then has what it lacked: placed paths, limits. Placing paths leaves traces,
 // so all else is looked at before.
 Task<Result<std::optional<Refusal>>> Exchange::admit_container(Json& body) {
+  if (context_.spec.remote)
+    if (auto refusal = check_remote_sources(context_.spec.policy, body)) co_return refusal;
   auto policy = context_.spec.policy;
   for (const auto& source : paths_to_place(body)) policy.host_paths.push_back(source.path);
   if (auto refusal = check_container(policy, body)) co_return refusal;

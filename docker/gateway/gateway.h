@@ -27,6 +27,8 @@ struct GatewaySpec {
   // end:
   // "/run/ebbtide/mounts/eb-1/". Empty: such mounts are refused. clear_staging removes it, after the reap.
   std::string staging;
+  // Its clients come over the network (front.h), to an engine that doesn't see the directory. No staging then.
+  bool remote = false;
   ImageMode images = ImageMode::kClean;
   Policy policy;
   SharedVolumes shared_volumes;

@@ -3,7 +3,10 @@
 namespace ebbtide::gateway {
 
 Session::Session(std::shared_ptr<Context> context, std::unique_ptr<http::Stream> stream)
-    : context_(std::move(context)), client_(std::move(stream)), open_(context_->counting.connections) {}
+    : context_(std::move(context)), client_(std::move(stream)), open_(context_->counting.connections) {
+  // The peer is this process itself (front.h).
+  if (context_->spec.remote) state_.caller = Caller{};
+}
 
 void Session::stop() {
   state_.gone = true;

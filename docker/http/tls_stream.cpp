@@ -4,8 +4,8 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <climits>
 
@@ -30,8 +30,16 @@ class TlsStream final : public Stream {
   TlsStream(tcp::socket socket, SslPtr ssl) : socket_(std::move(socket)), ssl_(std::move(ssl)) {}
 
   Task<Result<std::size_t>> handshake() {
-    const auto connect = [ssl = ssl_.get()] { return SSL_connect(ssl); };
-    co_return co_await drive(connect);
+    const auto shake = [ssl = ssl_.get()] { return SSL_do_handshake(ssl); };
+    co_return co_await drive(shake);
+  }
+
+  std::string peer_name() const {
+    const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+    if (!certificate) return {};
+    std::array<char, 128> name{};
+    X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name.data(), name.size());
+    return name.data();
   }
 
   Task<Result<std::size_t>> read_some(asio::mutable_buffer into) override {
@@ -98,25 +106,32 @@ class TlsStream final : public Stream {
   SslPtr ssl_;
 };
 
+Result<void> use_pair(asio::ssl::context& context, const EngineTls& tls, const std::string& whose) {
+  error_code code;
+  context.use_certificate_chain(asio::buffer(tls.cert_pem), code);
+  if (code) return fail(Error::invalid(whose + " certificate can't be read: " + code.message()));
+  // Without this OpenSSL asks the terminal for an encrypted key's password.
+  context.set_password_callback([](std::size_t, asio::ssl::context::password_purpose) { return std::string(); }, code);
+  context.use_private_key(asio::buffer(tls.key_pem), asio::ssl::context::pem, code);
+  if (code) return fail(Error::invalid(whose + " key can't be read: " + code.message()));
+  return {};
+}
+
 Result<std::shared_ptr<asio::ssl::context>> make_context(const EngineTls& tls) {
   auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
   error_code code;
-  const auto failed = [&code](const char* what) {
-    return fail(Error::invalid(std::string("the engine's ") + what + ": " + code.message()));
-  };
   context->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, code);
   context->set_verify_mode(asio::ssl::verify_peer, code);
   if (tls.ca_pem.empty()) context->set_default_verify_paths(code);
   if (!tls.ca_pem.empty()) context->add_certificate_authority(asio::buffer(tls.ca_pem), code);
-  if (code) return failed("CA certificate can't be read");
+  if (code) return fail(Error::invalid("the engine's CA certificate can't be read: " + code.message()));
   if (tls.cert_pem.empty()) return context;
-  context->use_certificate_chain(asio::buffer(tls.cert_pem), code);
-  if (code) return failed("client certificate can't be read");
-  // Without this OpenSSL asks the terminal for an encrypted key's password.
-  context->set_password_callback([](std::size_t, asio::ssl::context::password_purpose) { return std::string(); }, code);
-  context->use_private_key(asio::buffer(tls.key_pem), asio::ssl::context::pem, code);
-  if (code) return failed("client key can't be read");
+  if (const auto used = use_pair(*context, tls, "the engine's client"); !used) return fail(used.error());
   return context;
+}
+
+void set_modes(SSL* ssl) {
+  SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 }
 
 Result<SslPtr> make_ssl(asio::ssl::context& context, int descriptor, const std::string& host) {
@@ -130,9 +145,31 @@ Result<SslPtr> make_ssl(asio::ssl::context& context, int descriptor, const std::
   // Addresses are not sent as server names (RFC 6066, 3).
   if (is_name && !SSL_set_tlsext_host_name(ssl.get(), host.c_str()))
     return fail(Error::invalid("TLS can't use the host name " + host));
-  SSL_set_mode(ssl.get(),
-               SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_set_connect_state(ssl.get());
+  set_modes(ssl.get());
   return ssl;
+}
+
+Result<std::unique_ptr<TlsStream>> make_accepting(tcp::socket socket, asio::ssl::context& context) {
+  error_code code;
+  socket.non_blocking(true, code);
+  if (code) return fail(error_of(code));
+  SslPtr ssl(SSL_new(context.native_handle()));
+  if (!ssl || !SSL_set_fd(ssl.get(), socket.native_handle()))
+    return fail(Error::internal("OpenSSL can't make a connection"));
+  SSL_set_accept_state(ssl.get());
+  set_modes(ssl.get());
+  return std::make_unique<TlsStream>(std::move(socket), std::move(ssl));
+}
+
+Task<Result<void>> shake_hands(TlsStream& stream, std::chrono::milliseconds limit) {
+  const auto executor = co_await asio::this_coro::executor;
+  const Deadline deadline(executor, limit, [&stream] { stream.close(); });
+  const auto shaken = co_await stream.handshake();
+  if (deadline.expired()) co_return fail(Error::unavailable("no TLS handshake in time"));
+  if (!shaken) co_return fail(Error::unavailable("TLS: " + shaken.error().message));
+  if (*shaken == 0) co_return fail(Error::unavailable("TLS: the peer ended the handshake"));
+  co_return Result<void>();
 }
 
 }  // namespace
@@ -147,14 +184,34 @@ Task<Result<std::unique_ptr<Stream>>> make_tls_stream(tcp::socket socket, const 
   auto ssl = make_ssl(**context, socket.native_handle(), host);
   if (!ssl) co_return fail(ssl.error());
   auto stream = std::make_unique<TlsStream>(std::move(socket), std::move(*ssl));
-  const auto executor = co_await asio::this_coro::executor;
-  const Deadline deadline(executor, limit, [&stream] { stream->close(); });
-  const auto shaken = co_await stream->handshake();
-  if (deadline.expired()) co_return fail(Error::unavailable("no TLS handshake in time"));
-  if (!shaken) co_return fail(Error::unavailable("TLS: " + shaken.error().message));
-  if (*shaken == 0) co_return fail(Error::unavailable("TLS: the peer ended the handshake"));
+  if (const auto shaken = co_await shake_hands(*stream, limit); !shaken) co_return fail(shaken.error());
   std::unique_ptr<Stream> made = std::move(stream);
   co_return made;
+}
+
+Result<TlsServer> make_tls_server(const EngineTls& own) {
+  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  error_code code;
+  context->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, code);
+  SSL_CTX* native = context->native_handle();
+  SSL_CTX_set_options(native, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(native, 0);
+  context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert, code);
+  context->add_certificate_authority(asio::buffer(own.ca_pem), code);
+  if (code) return fail(Error::invalid("the CA certificate for clients can't be read: " + code.message()));
+  if (const auto used = use_pair(*context, own, "the server's"); !used) return fail(used.error());
+  return context;
+}
+
+Task<Result<TlsClient>> accept_tls_stream(tcp::socket socket, const TlsServer& server,
+                                          std::chrono::milliseconds limit) {
+  auto stream = make_accepting(std::move(socket), *server);
+  if (!stream) co_return fail(stream.error());
+  if (const auto shaken = co_await shake_hands(**stream, limit); !shaken) co_return fail(shaken.error());
+  TlsClient client{.stream = {}, .name = (*stream)->peer_name()};
+  client.stream = std::move(*stream);
+  co_return client;
 }
 
 }  // namespace ebbtide::http

@@ -1,5 +1,4 @@
 """What the end-to-end tests share: the real binary, a real engine (DOCKER_HOST), and results as GoogleTest writes them."""
-import atexit
 import os
 import pathlib
 import shutil
@@ -18,22 +17,20 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/tools"))
 
 import gocd  # noqa: E402
+import own_engine  # noqa: E402
+from own_engine import free_port  # noqa: E402
 
 BINARY = os.environ.get("EBBTIDE_BINARY", str(ROOT / "build/dev/ebbtide"))
 
 
-def own_engine():
-    """An engine for this program alone, where DOCKER_HOST names none."""
-    folder = tempfile.mkdtemp(prefix="ebbtide-engine-")
-    script = str(ROOT / "tests/support/engine.sh")
-    atexit.register(subprocess.run, [script, "stop", folder], check=True)
-    host = subprocess.run([script, "start", folder, "--drop-sys-resource"], check=True, capture_output=True,
-                          text=True).stdout.strip()
-    subprocess.run([str(ROOT / "tests/support/images.sh"), "dind"], check=True, env={**os.environ, "DOCKER_HOST": host})
+def an_engine():
+    """For this program alone, where DOCKER_HOST names none."""
+    host = own_engine.start()
+    own_engine.add_images(host, "dind")
     return host
 
 
-ENGINE = os.environ.get("DOCKER_HOST") or own_engine()
+ENGINE = os.environ.get("DOCKER_HOST") or an_engine()
 AGENT_IMAGE = "ebbtide-test/agent:1"
 BUSYBOX = "ebbtide-test/busybox:1"
 
@@ -76,13 +73,6 @@ def unmount_below(folder):
     left = mounts_below(folder)
     if left:
         raise AssertionError(f"still mounted, so {folder} stays: {left}")
-
-
-def free_port():
-    import socket
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:

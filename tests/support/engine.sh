@@ -2,11 +2,12 @@
 # A Docker engine of one's own for tests and demonstrations, beside any other: engine.sh start DIR [--drop-sys-resource]
 # prints the address for DOCKER_HOST; engine.sh stop DIR ends it and removes all that it left.
 #
+# --tcp PORT: it listens on 127.0.0.1 too, as an engine that is reached over the network; that address is printed.
 # --drop-sys-resource: its containers run without CAP_SYS_RESOURCE, so that privileged ones start where the machine
 # itself lacks that capability.
 set -euo pipefail
 
-usage() { echo "usage: engine.sh start DIR [--drop-sys-resource] | stop DIR" >&2; exit 2; }
+usage() { echo "usage: engine.sh start DIR [--drop-sys-resource] [--tcp PORT] | stop DIR" >&2; exit 2; }
 [ $# -ge 2 ] || usage
 command=$1
 mkdir -p "$2"
@@ -69,11 +70,20 @@ PY
 }
 
 start() {
-  local options=()
-  if [ "${1:-}" = --drop-sys-resource ]; then
-    write_runtime
-    options=(--add-runtime "dropped=$dir/runtime" --default-runtime dropped)
-  fi
+  local options=() address="unix://$socket"
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --drop-sys-resource)
+        write_runtime
+        options+=(--add-runtime "dropped=$dir/runtime" --default-runtime dropped) ;;
+      --tcp)
+        shift
+        address=tcp://127.0.0.1:$1
+        options+=(-H "$address" --tls=false) ;;
+      *) usage ;;
+    esac
+    shift
+  done
   local number bridge
   [ -e "$dir/number" ] || take_number
   number=$(cat "$dir/number")
@@ -85,7 +95,7 @@ start() {
     ${options[@]+"${options[@]}"} >"$dir/log" 2>&1 </dev/null &
   for _ in $(seq 150); do
     if docker -H "unix://$socket" version >/dev/null 2>&1; then
-      echo "unix://$socket"
+      echo "$address"
       return
     fi
     read -rt 0.2 <> <(:) || true

@@ -160,6 +160,13 @@ json FakeEngine::body_of(const std::string& name) const {
   return nullptr;
 }
 
+std::string FakeEngine::archive_of(const std::string& name) const {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [id, container] : containers_)
+    if (container.summary.name == name) return container.archive;
+  return {};
+}
+
 std::string FakeEngine::platform_of(const std::string& name) const {
   const std::scoped_lock lock(mutex_);
   for (const auto& [id, container] : containers_)
@@ -391,8 +398,11 @@ Result<bool> FakeEngine::has_path(const std::string& id, const std::string& path
   return path == "/var/run";
 }
 
-Result<void> FakeEngine::put_archive(const std::string& id, const std::string&, const std::string&) {
-  return enter("put_archive", id);
+Result<void> FakeEngine::put_archive(const std::string& id, const std::string&, const std::string& tar) {
+  if (auto entered = enter("put_archive", id); !entered) return entered;
+  const std::scoped_lock lock(mutex_);
+  if (const auto found = containers_.find(id); found != containers_.end()) found->second.archive = tar;
+  return {};
 }
 
 Result<std::vector<NetworkSummary>> FakeEngine::list_networks(const LabelFilter& filter) {

@@ -16,6 +16,7 @@ namespace ebbtide::test {
 class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(std::string socket = "/fake/docker.sock");
+  explicit FakeEngine(EngineAddress address) : address_(std::move(address)) {}
   ~FakeEngine() override;
 
   // --- what a test does to it ---
@@ -39,6 +40,7 @@ class FakeEngine final : public Engine {
   std::vector<std::string> calls() const;  // "start_container eb-1" in order
   bool has_container(const std::string& name) const;
   nlohmann::json body_of(const std::string& name) const;  // as it was created
+  std::string archive_of(const std::string& name) const;  // the last that was put into it
   std::string platform_of(const std::string& name) const;
   std::vector<std::string> container_names() const;
   std::size_t count() const;  // containers, networks and volumes
@@ -87,6 +89,7 @@ class FakeEngine final : public Engine {
     ContainerSummary summary;
     nlohmann::json body;
     std::string platform;
+    std::string archive;
     int exit_code = 0;
     bool oom = false;
   };

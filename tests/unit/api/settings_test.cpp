@@ -54,6 +54,28 @@ class SettingsTest : public testing::Test {
   std::string toml;
 };
 
+TEST_F(SettingsTest, AgentsOnOtherMachinesReachWhatGatewayHostSays) {
+  const auto addresses = [&](const Settings::Given& flags) {
+    const auto parsed = parse_gateway_addresses(*gather(flags));
+    if (!parsed) return parsed.error().message;
+    return *parsed ? (*parsed)->listen.text() + " as " + (*parsed)->reached.text() : "none";
+  };
+  EXPECT_EQ(addresses({}), "none");
+  EXPECT_EQ(addresses({{"gateway_listen", "10.0.0.7:8161"}}), "10.0.0.7:8161 as 10.0.0.7:8161");
+  EXPECT_EQ(addresses({{"gateway_listen", "0.0.0.0:8161"}, {"gateway_host", "ci.example"}}),
+            "0.0.0.0:8161 as ci.example:8161");
+  EXPECT_EQ(addresses({{"gateway_listen", "[::]:8161"}, {"gateway_host", "ci.example:443"}}),
+            "[::]:8161 as ci.example:443");
+  EXPECT_EQ(addresses({{"gateway_listen", "[::]:8161"}, {"gateway_host", "[fd00::7]"}}), "[::]:8161 as [fd00::7]:8161");
+  for (const auto* wildcard : {"0.0.0.0:8161", "[::]:8161"})
+    EXPECT_THAT(addresses({{"gateway_listen", wildcard}}), HasSubstr("set gateway_host"));
+  EXPECT_THAT(addresses({{"gateway_host", "ci.example"}}), HasSubstr("gateway_listen"));
+  EXPECT_THAT(addresses({{"gateway_listen", "ci.example"}}), HasSubstr("an address and a port"));
+  EXPECT_THAT(addresses({{"gateway_listen", "ci.example:0"}}), HasSubstr("not 0"));
+  for (const auto* host : {"a,DNS:b", "fd00::7", "ci.example:0", "ci.example:port"})
+    EXPECT_THAT(addresses({{"gateway_listen", "0.0.0.0:1"}, {"gateway_host", host}}), HasSubstr("gateway_host"));
+}
+
 TEST_F(SettingsTest, WithNothingSetItServesOnLoopback) {
   const auto settings = gather();
   ASSERT_TRUE(settings);

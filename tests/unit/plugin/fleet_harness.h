@@ -167,6 +167,7 @@ class FleetTest : public testing::Test {
     FleetSettings settings{.server_id = "server-1", .run_dir = run_dir};
     settings.timings.completion_grace = 0s;
     settings.gateway_loops = 1;
+    settings.remote_gateways = remote_gateways;
     fleet = std::make_unique<Fleet>(settings, database, clock,
                                     [this](const EngineAddress&) { return std::static_pointer_cast<Engine>(engine); });
     fleet->start();
@@ -243,6 +244,7 @@ class FleetTest : public testing::Test {
   std::shared_ptr<ebbtide::test::FakeEngine> engine = std::make_shared<ebbtide::test::FakeEngine>();
   std::shared_ptr<Database> database = Database::in_memory();
   std::shared_ptr<ManualClock> clock = std::make_shared<ManualClock>();
+  std::optional<RemoteGateways> remote_gateways;  // from the next restart on
   Properties cluster;
   Properties profile;
   std::unique_ptr<Fleet> fleet;

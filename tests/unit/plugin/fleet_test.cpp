@@ -49,6 +49,49 @@ TEST_F(FleetTest, TheContainerIsMadeAsTheProfileAndGocdSay) {
   EXPECT_TRUE(std::filesystem::exists(run_dir + "/agents/" + id + "/docker.sock"));
 }
 
+TEST_F(FleetTest, OnAnotherMachinesEngineATrackedAgentIsRefusedWithARemedy) {
+  engine = std::make_shared<ebbtide::test::FakeEngine>(EngineAddress::parse("tcp://engine.example:2375").value());
+  engine->add_image(kImage);
+  cluster["docker_uri"] = "tcp://engine.example:2375";
+  create(1);
+  ASSERT_TRUE(eventually([&] { return gocd->console_has("set DockerAccess to none, dind or host"); }));
+  EXPECT_TRUE(eventually(
+      [&] { return gocd->health_has("from ci/agent:1 on tcp://engine.example:2375: DockerAccess tracked"); }));
+  EXPECT_TRUE(eventually([&] { return fleet->agents().empty(); }));
+  EXPECT_EQ(engine->count(), 0U);
+  profile["DockerAccess"] = "none";
+  running(2);
+}
+
+TEST_F(FleetTest, OnAnotherMachinesEngineATrackedAgentReachesItsGatewayOverTls) {
+  std::filesystem::create_directories(run_dir);
+  remote_gateways = {.address = "ci.example:8161", .authority = gateway::Authority::open(run_dir + "/ca.pem").value()};
+  engine = std::make_shared<ebbtide::test::FakeEngine>(EngineAddress::parse("https://engine.example").value());
+  engine->add_image(kImage);
+  cluster["docker_uri"] = "https://engine.example";
+  restart();
+  const auto id = running(1);
+  EXPECT_EQ(env_of(id, "DOCKER_HOST"), "tcp://ci.example:8161");
+  EXPECT_EQ(env_of(id, "DOCKER_TLS_VERIFY"), "1");
+  EXPECT_EQ(env_of(id, "DOCKER_CERT_PATH"), "/run/ebbtide");
+  const auto body = engine->body_of(id);
+  EXPECT_EQ(body["HostConfig"]["Binds"].dump(), "[\"" + id + "-run-ebbtide:/run/ebbtide\"]");
+  EXPECT_EQ(body.dump().find("PRIVATE KEY"), std::string::npos);
+  const auto tar = engine->archive_of(id);
+  for (const auto* text : {"ca.pem", "cert.pem", "key.pem", "PRIVATE KEY"})
+    EXPECT_NE(tar.find(text), std::string::npos) << text;
+  const auto socket = run_dir + "/agents/" + id + "/docker.sock";
+  EXPECT_TRUE(std::filesystem::exists(socket));
+  stop();
+  std::filesystem::remove(socket);
+  restart();
+  ping();
+  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(socket); })) << "it is opened again after a restart";
+  complete(id, 1);
+  ASSERT_TRUE(ends(id));
+  EXPECT_EQ(engine->count(), 0U);
+}
+
 // A second profile of GoCD for the same engine is the same cluster, but its agents are not these.
 TEST_F(FleetTest, AnAgentIsMadeAsItsOwnClusterProfileSays) {
   cluster["environment_variables"] = "OF=first";
