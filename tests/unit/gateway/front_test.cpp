@@ -241,6 +241,23 @@ TEST_F(FrontTest, WhoSaysNothingIsCutOffAndHoldsNobodyUpForLong) {
   EXPECT_EQ(end, http::asio::error::eof);
 }
 
+TEST_F(FrontTest, ItsEndEndsHandshakesAndConnections) {
+  const Gateway gateway(folder / "eb-1", echo);
+  http::asio::ip::tcp::socket silent(loop.context());
+  silent.connect({http::asio::ip::make_address("127.0.0.1"), front->port()});
+  const auto connection = connect(authority->for_agent("eb-1").value());
+  ASSERT_TRUE(connection);
+  front.reset();
+  Heard heard;
+  loop.spawn(listen_to(connection, &heard));
+  loop.run();
+  EXPECT_EQ(heard.text, "");
+  char byte = 0;
+  boost::system::error_code end;
+  EXPECT_EQ(silent.read_some(http::asio::buffer(&byte, 1), end), 0U);
+  EXPECT_TRUE(end);
+}
+
 TEST_F(FrontTest, AnAddressThatIsTakenIsTold) {
   const auto second = Front::start({.address = "127.0.0.1",
                                     .port = front->port(),
