@@ -108,10 +108,11 @@ docker volume ls -q --filter label=com.docker.compose.project=$P; docker network
 docker run --rm -v /tmp/$P:/p {BUSYBOX} rm -r /p/here
 """
 
-# $P is in the names of images. Steps go by their numbers, which come in any order; times are cut off.
+# $P is in the names of images. Steps go by their numbers, which come in any order; times are cut off, and what two stages
+# have in common bears the name of either.
 BUILDX_SCRIPT = f"""
 build() {{ docker buildx build "$@" </dev/null; echo "build: $?"; }}
-plain() {{ build --progress plain "$@" 2>&1 | sed -E 's/^#[0-9]+ //; s/( [0-9.]+s)?( done)?$//; s/^[0-9.]+ //' | grep -vE '^(sha256|transferring|DONE)|^$' | sort -u; }}
+plain() {{ build --progress plain "$@" 2>&1 | sed -E 's/^#[0-9]+ //; s/( [0-9.]+s)?( done)?$//; s/^[0-9.]+ //' | grep -vE '^(sha256|transferring|DONE)|^$| FROM docker.io' | sort -u; }}
 mkdir -p /tmp/$P/context /tmp/$P/more; cd /tmp/$P/context; echo content >file; echo hush >secret; echo more >../more/file
 cat >Dockerfile <<'END'
 FROM {BUSYBOX} AS one

@@ -51,11 +51,14 @@ def containers():
         extra_hosts={"other": "10.1.2.3"}, dns=["10.9.9.9"], restart_policy={"Name": "on-failure", "MaximumRetryCount": 2},
         healthcheck={"test": ["CMD", "true"], "interval": 1_000_000_000}, init=False, read_only=True, stop_signal="KILL",
         mounts=[Mount("/m", prefix + "-m", labels={"of": "mount"})], shm_size="1m", sysctls={"net.core.somaxconn": "100"})
-    show("attributes", client.containers.get(one.id[:10]).attrs)
+    attributes = client.containers.get(one.id[:10]).attrs
+    attributes["Mounts"].sort(key=str)  # which the engine gives in no order
+    show("attributes", attributes)
     show("listed", [c.name for c in client.containers.list(filters={"name": prefix})])
     summary = client.api.containers(filters={"label": "x=y", "name": prefix})
-    for item in summary:  # which the engine gives in no order
+    for item in summary:
         item["Ports"].sort(key=str)
+        item["Mounts"].sort(key=str)
     show("summary", summary)
     show("exec", one.exec_run("sh -c 'echo $A; echo err >&2; exit 4'", demux=True))
     show("exec with input", with_input(one))
