@@ -30,9 +30,9 @@ std::map<std::string, std::string> headers_of(const httplib::Request& request) {
 }
 
 // By a provider: cpp-httplib would compress a plain body, slowly, as the best brotli can.
-void write_body(const HttpResponse& from, httplib::Response& to) {
+void write_body(HttpResponse& from, httplib::Response& to) {
   if (from.body.empty()) return to.set_content("", from.content_type);
-  const auto body = std::make_shared<const std::string>(from.body);
+  const auto body = std::make_shared<const std::string>(std::move(from.body));
   to.set_content_provider(body->size(), from.content_type,
                           [body](std::size_t offset, std::size_t length, httplib::DataSink& sink) {
                             return sink.write(body->data() + offset, length);
@@ -53,7 +53,7 @@ void pour(const HttpResponse& from, httplib::Response& to) {
       });
 }
 
-void write(const HttpResponse& from, httplib::Response& to) {
+void write(HttpResponse from, httplib::Response& to) {
   to.status = from.status;
   to.set_header("X-Content-Type-Options", "nosniff");
   for (const auto& [name, value] : from.headers) to.set_header(name, value);

@@ -141,8 +141,12 @@ Json clusters_list(const std::vector<plugin::ClusterView>& clusters, const std::
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-// Of objects that are texts already.
+// Of objects that are texts already, and many: the room for them is taken once.
 void append_rows(std::string& text, const Snapshot& snapshot, const auto& takes) {
+  std::size_t size = text.size() + 2;
+  for (const auto& row : snapshot.rows)
+    if (takes(*row)) size += row->json.size() + 1;
+  text.reserve(size);
   text += '[';
   for (const auto& row : snapshot.rows) {
     if (!takes(*row)) continue;
@@ -188,7 +192,8 @@ std::string whole_agent_json(const plugin::AgentView& view, const UsageByContain
 std::string agents_json(const Snapshot& snapshot, const Filter& filter) {
   std::string text;
   append_rows(text, snapshot, [&](const Row& row) { return filter.takes(row); });
-  return text + "\n";
+  text += '\n';
+  return text;
 }
 
 std::string changes_json(const Snapshot& snapshot, std::uint64_t since) {
