@@ -44,7 +44,8 @@ Result<std::string> prune_caches(plugin::Fleet& fleet, const ActionRequest& requ
   if (!pruned) return fail(pruned.error());
   const auto number = pruned->removed.size();
   auto text = std::to_string(number) + (number == 1 ? " cache is removed." : " caches are removed.");
-  if (!pruned->kept.empty()) text += " Still there, since a container uses it: " + joined(pruned->kept) + ".";
+  if (!pruned->in_use.empty()) text += " Still there, since a container uses it: " + join(pruned->in_use) + ".";
+  if (!pruned->failed.empty()) text += " Not removed: " + join(pruned->failed, "; ") + ".";
   return text;
 }
 
@@ -77,12 +78,6 @@ const Action* find(std::span<const Action> actions, std::string_view name) {
 }  // namespace
 
 const Action* agent_action(std::string_view name) { return find(kAgentActions, name); }
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 const Action* cluster_action(std::string_view name) { return find(kClusterActions, name); }
 
 std::map<std::string, std::string> form_fields(std::string_view body) {

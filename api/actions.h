@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "api/small_pages.h"
 #include "plugin/fleet.h"
@@ -32,8 +31,6 @@ struct Action {
 const Action* agent_action(std::string_view name);
 const Action* cluster_action(std::string_view name);
 
-// "a, b, c"
-std::string joined(const std::vector<std::string>& names);
 // "a=1&b=2" of a form; empty where malformed.
 std::map<std::string, std::string> form_fields(std::string_view body);
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "docker/base/log.h"
+#include "docker/base/release.h"
 
 namespace ebbtide::api {
 namespace {
@@ -19,13 +20,6 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kLook{5};  // between two looks at the files, at handshakes
 
-template <auto release>
-struct Release {
-  template <class Object>
-  void operator()(Object* object) const {
-    release(object);
-  }
-};
 using Bio = std::unique_ptr<BIO, Release<BIO_free>>;
 using X509Pointer = std::unique_ptr<X509, Release<X509_free>>;
 using KeyPointer = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;

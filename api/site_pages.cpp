@@ -61,7 +61,9 @@ HttpResponse Site::audit_of_all(const HttpRequest& request, const Visitor& visit
                            .refused = value(request.query, "refused") == "1",
                            .before = parse_number(value(request.query, "before"))};
   const auto records = fleet_.audit(filter.agent, kAuditRowsOfAPage, filter.before, filter.refused);
-  if (!records) return error_response(records.error());
+  if (!records)
+    return page_response(message_page("It did not work", records.error().message, frame("Audit", "/audit", visitor)),
+                         error_response(records.error()).status);
   return page_response(audit_page(*records, filter, frame("Audit", "/audit", visitor)));
 }
 
@@ -150,7 +152,7 @@ HttpResponse Site::ask_about_cluster(const HttpRequest& request, const Visitor& 
       return page_response(message_page("It did not work", caches.error().message, frame("No caches", "", visitor)),
                            error_response(caches.error()).status);
     text += caches->empty() ? "Its jobs have no caches in common. "
-                            : "Caches that its jobs have in common: " + shown(joined(*caches), 2000) + ". ";
+                            : "Caches that its jobs have in common: " + shown(join(*caches), 2000) + ". ";
   }
   const Question question{.title = std::string(action->title) + "?",
                           .text = text + std::string(action->text),

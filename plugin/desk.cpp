@@ -99,13 +99,19 @@ Result<CachesPruned> Desk::prune_caches(const std::string& key, const std::strin
   CachesPruned pruned;
   for (const auto& [real_name, name] : *found) {
     const auto removed = cluster->engine().remove_volume(real_name);
-    (removed ? pruned.removed : pruned.kept).push_back(name);
+    if (removed)
+      pruned.removed.push_back(name);
+    else if (removed.error().kind == ErrorKind::kConflict)
+      pruned.in_use.push_back(name);
+    else
+      pruned.failed.push_back(name + " (" + removed.error().message + ")");
   }
   log_info("an admin acts", {{"action", "prune-caches"},
                              {"who", who},
                              {"cluster", key},
                              {"removed", std::to_string(pruned.removed.size())},
-                             {"kept", std::to_string(pruned.kept.size())}});
+                             {"in_use", std::to_string(pruned.in_use.size())},
+                             {"failed", std::to_string(pruned.failed.size())}});
   return pruned;
 }
 

@@ -92,10 +92,11 @@ struct FleetCounters {
   std::uint64_t audit_lost = 0;  // records that could not be written
 };
 
-// By the names that jobs use. kept: in use by a container, or the engine would not remove it.
+// By the names that jobs use; failed: with what the engine said.
 struct CachesPruned {
   std::vector<std::string> removed;
-  std::vector<std::string> kept;
+  std::vector<std::string> in_use;
+  std::vector<std::string> failed;
 };
 
 class Fleet {

@@ -175,14 +175,12 @@ void write_belongings(Html& html, const std::vector<Belonging>& belongings, Time
   heads(html, {"Kind", "Name", "State", "Image", "Ports", "Age"});
   html.open("tbody");
   for (const auto& belonging : belongings) {
-    std::string ports;
-    for (const auto& port : belonging.ports) ports += (ports.empty() ? "" : ", ") + port;
     html.open("tr");
     html.element("td", to_string(belonging.kind));
     html.element("td", belonging.name.empty() ? belonging.real_name : belonging.name);
     html.element("td", belonging.state);
     html.element("td", belonging.image);
-    html.element("td", ports);
+    html.element("td", join(belonging.ports));
     html.element("td", belonging.created == TimePoint{} ? "" : age_text(belonging.created, now));
     html.close("tr");
   }

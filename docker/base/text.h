@@ -12,6 +12,7 @@ namespace ebbtide {
 
 std::string_view trim(std::string_view text);
 std::vector<std::string> split(std::string_view text, char separator);
+std::string join(const std::vector<std::string>& parts, std::string_view separator = ", ");
 // The lines of text without their ends (LF or CR LF), trimmed, blank ones left out.
 std::vector<std::string> lines_of(std::string_view text);
 std::string to_lower(std::string_view text);

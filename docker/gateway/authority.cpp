@@ -13,6 +13,7 @@
 #include <iterator>
 #include <vector>
 
+#include "docker/base/release.h"
 #include "docker/base/secret.h"
 #include "docker/base/unique_fd.h"
 
@@ -25,13 +26,6 @@ constexpr std::chrono::hours kAuthorityLife{20 * 365 * 24};
 constexpr seconds kSkew{3600};  // clocks of other machines may be behind ours
 constexpr int kSerialBits = 159;
 
-template <auto release>
-struct Release {
-  template <class Object>
-  void operator()(Object* object) const {
-    release(object);
-  }
-};
 using Bio = std::unique_ptr<BIO, Release<BIO_free>>;
 using Number = std::unique_ptr<BIGNUM, Release<BN_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Release<X509_EXTENSION_free>>;

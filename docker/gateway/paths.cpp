@@ -272,8 +272,8 @@ Result<Staged> stage(const StagingRequest& request) {
   const auto seen = root ? identity_of(root.get()) : std::nullopt;
   if (!seen || seen != identity_at(request.caller.root))
     return fail(Error::unavailable(
-        "ebbtide does not see the engine's containers and files: it must share the engine's PID namespace and have the "
-        "engine's data directory at the same path"));
+        "ebbtide does not see the engine's containers and files: it must share the engine's PID namespace (with "
+        "the capability CAP_SYS_PTRACE) and have the engine's data directory at the same path"));
   auto found = find_in_caller(root.get(), request);
   if (!found) return fail(found.error());
   Staged staged;

@@ -53,8 +53,7 @@ std::optional<Refusal> check_registry(const Policy& policy, std::string_view ref
   const bool listed = std::ranges::any_of(policy.registries,
                                           [&](const std::string& allowed) { return canonical(allowed) == registry; });
   if (listed) return std::nullopt;
-  std::string all;
-  for (const auto& allowed : policy.registries) all += (all.empty() ? "" : ", ") + allowed;
+  const auto all = join(policy.registries);
   return Refusal{"registry",
                  "the registry " + registry + " is not allowed: " +
                      (all.empty() ? "no registry is. Use the images that are there" : "use images of " + all) +

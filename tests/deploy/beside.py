@@ -36,6 +36,10 @@ class Beside(unittest.TestCase):
     def setUpClass(cls):
         cls.image = server_image()
         cls.addClassCleanup(docker, "rmi", cls.image)
+        # As GoCD's images: the working directory is a volume.
+        cls.agent_image = cls.image + "-agent"
+        docker("build", "-q", "-t", cls.agent_image, "-", input=f"FROM {AGENT_IMAGE}\nVOLUME /go-working-dir\n")
+        cls.addClassCleanup(docker, "rmi", cls.agent_image)
         cls.data = docker("info", "--format", "{{.DockerRootDir}}")
 
     def setUp(self):
@@ -43,7 +47,7 @@ class Beside(unittest.TestCase):
         self.port = free_port()
         self.gocd = gocd.Gocd(f"http://127.0.0.1:{self.port}")
         self.job = gocd.job(1)
-        self.profile = {"Image": AGENT_IMAGE, "Command": "sh\n-c\nsleep 3000", "MaxMemory": "96M"}
+        self.profile = {"Image": self.agent_image, "Command": "sh\n-c\nsleep 3000", "MaxMemory": "96M"}
         self.cluster = {"go_server_url": "https://gocd.example.com/go", "docker_uri": ENGINE,
                         "max_docker_containers": "5", "auto_register_timeout": "10"}
         # Under systemd all mounts are shared; where they are not, the folder must be made so.
@@ -68,7 +72,10 @@ class Beside(unittest.TestCase):
         }
         if without:
             options[without] = {"run": ["-v", f"{self.shared}:{self.shared}"],
-                                "capabilities": ["--cap-add=SYS_PTRACE", "--cap-add=DAC_OVERRIDE"]}.get(without, [])
+                                "capabilities": ["--cap-add=SYS_PTRACE", "--cap-add=DAC_OVERRIDE"],
+                                "ptrace": []}.get(without, [])
+        if without == "ptrace":
+            options["capabilities"].remove("--cap-add=SYS_PTRACE")
         docker("run", "-d", "--name", self.id, "--network", "host", "--user", "0:0", "--read-only", "--cap-drop", "ALL",
                "--security-opt", "no-new-privileges", "--security-opt", "apparmor=unconfined",
                *[word for option in options.values() for word in option],
@@ -122,6 +129,8 @@ class Beside(unittest.TestCase):
                                      f"docker run --rm -v cache:/d {BUSYBOX} cat /d/f"), "kept")
         self.assertEqual(self.inside(f"docker run --rm -v /work/new:/src {BUSYBOX} sh -c 'echo out >/src/f'; cat /work/new/f"),
                          "out")
+        self.assertEqual(self.inside(f"cd /go-working-dir && echo kept >in && docker run --rm -v $PWD:/src {BUSYBOX} cat /src/in"),
+                         "kept")
         self.assertTrue(self.staged())
         self.finish()
 
@@ -161,6 +170,9 @@ class Beside(unittest.TestCase):
 
     def test_without_the_engines_processes_a_path_is_refused(self):
         self.assert_refused("pid", "it must share the engine's PID namespace")
+
+    def test_without_the_right_to_look_at_processes_a_path_is_refused(self):
+        self.assert_refused("ptrace", "with the capability CAP_SYS_PTRACE")
 
     def test_without_the_engines_data_a_path_is_refused(self):
         self.assert_refused("data", "have the engine's data directory at the same path")

@@ -59,6 +59,14 @@ class Description(harness.ServerTest):
         self.assertTrue(self.answer("/api/v1/history/{id}", agent)["steps"])
         self.assertEqual(self.answer("/api/v1/history")[0]["id"], agent)
 
+    def test_it_has_every_route(self):
+        described = self.gocd.get("/api/v1/openapi.json")["paths"]
+        routes = re.findall(r'\{"(GET|POST)", "(/api/[^"]+)"', (harness.ROOT / "api/site.cpp").read_text())
+        self.assertGreater(len(routes), 10)
+        for method, path in routes:
+            fits = [known for known in described if known == path or (path.endswith("/") and known.startswith(path))]
+            self.assertTrue(any(method.lower() in described[known] for known in fits), f"{method} {path}")
+
     def check(self, answer, schema):
         jsonschema.Draft202012Validator({**schema, "components": self.api["components"]}).validate(answer)
 

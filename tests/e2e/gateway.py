@@ -107,7 +107,8 @@ SCRIPTS = {
         docker rm $P-z; docker run --rm -p 127.0.0.1::80 $B true; echo code $?""",
     "references between containers": """
         docker run -d --name $P-one -v /shared $B sh -c 'echo there >/shared/f; sleep 100' >/dev/null
-        sleep 0.5; docker run --rm --volumes-from $P-one $B cat /shared/f
+        until docker exec $P-one test -s /shared/f; do sleep 0.1; done
+        docker run --rm --volumes-from $P-one $B cat /shared/f
         docker run --rm --network container:$P-one $B hostname; docker run --rm --pid container:$P-one $B ps | grep -c 'sleep 100'
         docker run --rm --link $P-one:linked $B ping -c1 -q linked | grep -c '1 packets received'
         docker run --rm --volumes-from $P-no $B true 2>&1 | grep -io 'no such container'; docker rm -fv $P-one""",

@@ -53,6 +53,36 @@ TEST_F(GatewayChange, AContainerThatIsMadeKeepsItsVolume) {
   EXPECT_THAT(server_->requests(), Not(Contains(StartsWith("DELETE"))));
 }
 
+class GatewayCaches : public GatewayTest {
+ protected:
+  // An engine whose volumes are all like this one, whoever asks for which.
+  std::string create_before(const std::string& volume) {
+    open(
+        [volume](Wire& wire, const auto& asked) {
+          if (const auto at = asked.head.find("ontent-Length: "); at != std::string::npos)
+            wire.read_exactly(std::stoul(asked.head.substr(at + 15)));
+          if (asked.target.find("/volumes/") != std::string::npos)
+            return wire.write(answer_text(asked.method == "POST" ? 201 : 200, volume));
+          return wire.write(asked.method == "POST" ? answer_text(201, R"({"Id":"new"})") : answer_text(404, "{}"));
+        },
+        {.shared_volumes = {.patterns = {"cache-*"}, .scope = "eb-shared-"}});
+    return post("/v1.41/containers/create", R"({"Image":"app","HostConfig":{"Binds":["cache-m2:/d"]}})");
+  }
+};
+
+TEST_F(GatewayCaches, OneThatTheEngineMadeByItselfIsUsedOn) {
+  EXPECT_THAT(create_before(R"({"Name":"eb-shared-cache-m2","Labels":null,"Options":null})"),
+              StartsWith("HTTP/1.1 201"));
+}
+
+TEST_F(GatewayCaches, OneOfAnotherServerOrThatStandsForMoreThanAFolderIsNot) {
+  EXPECT_THAT(create_before(R"({"Name":"eb-shared-cache-m2","Labels":{"ebbtide.shared-volume":"s2"}})"),
+              StartsWith("HTTP/1.1 4"));
+  TearDown();
+  EXPECT_THAT(create_before(R"({"Name":"eb-shared-cache-m2","Labels":null,"Options":{"device":"/"}})"),
+              StartsWith("HTTP/1.1 4"));
+}
+
 TEST_F(GatewayChange, APruneWaitsForAnothers) {
   std::atomic<int> asked = 0;
   open([&](Wire& wire, const auto&) {

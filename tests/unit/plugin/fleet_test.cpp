@@ -93,6 +93,28 @@ TEST_F(FleetTest, OnAnotherMachinesEngineATrackedAgentReachesItsGatewayOverTls) 
 }
 
 // A second profile of GoCD for the same engine is the same cluster, but its agents are not these.
+TEST_F(FleetTest, PruningCachesTellsOnesInUseFromFaultsAndTakesNobodyElses) {
+  running(1);
+  const auto scope = name_scope("server-1", "shared volumes of gocd-1");
+  for (const auto* name : {"m2", "npm"}) engine->create_volume(scope + name, {{label::kSharedVolume, "server-1"}});
+  engine->create_volume(scope + "theirs", {{label::kSharedVolume, "server-2"}});
+  engine->create_volume("operators", {{label::kSharedVolume, "server-1"}});
+  const auto key = fleet->clusters().at(0).key;
+  const std::vector<std::string> both = {"m2", "npm"};
+  EXPECT_EQ(fleet->caches(key).value(), both);
+  engine->fail_next("remove_volume", Error::unavailable("it is away"));
+  const auto first = fleet->prune_caches(key, "anna").value();
+  EXPECT_EQ(first.removed, std::vector<std::string>{"npm"});
+  EXPECT_TRUE(first.in_use.empty());
+  ASSERT_EQ(first.failed.size(), 1U);
+  EXPECT_EQ(first.failed.front(), "m2 (it is away)");
+  engine->fail_next("remove_volume", Error::conflict("volume is in use"));
+  EXPECT_EQ(fleet->prune_caches(key, "anna").value().in_use, std::vector<std::string>{"m2"});
+  EXPECT_EQ(fleet->prune_caches(key, "anna").value().removed, std::vector<std::string>{"m2"});
+  EXPECT_EQ(engine->list_volumes({std::string(label::kSharedVolume)})->size(), 2U);
+  EXPECT_FALSE(fleet->prune_caches("no such cluster", "anna"));
+}
+
 TEST_F(FleetTest, AnAgentIsMadeAsItsOwnClusterProfileSays) {
   cluster["environment_variables"] = "OF=first";
   engine->hold("inspect_image");
