@@ -1,13 +1,13 @@
 #include "docker/gateway/caller.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
 
 #include "docker/base/text.h"
 #include "docker/base/unique_fd.h"
@@ -42,9 +42,17 @@ bool has_ended(const UniqueFd& process) {
   return ::syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0) != 0 && errno == ESRCH;
 }
 
+// Not by a stream: that throws where the process ends between open and read.
 std::string read_cgroups(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/cgroup");
-  return {std::istreambuf_iterator<char>(file), {}};
+  const UniqueFd file(::open(("/proc/" + std::to_string(pid) + "/cgroup").c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  std::array<char, 4096> piece{};
+  while (file) {
+    const auto got = ::read(file.get(), piece.data(), piece.size());
+    if (got <= 0) break;
+    text.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  return text;
 }
 
 }  // namespace
@@ -68,6 +76,7 @@ Caller caller_of(int socket) {
   Caller caller{.pid = peer.pid, .uid = peer.uid, .container = {}};
   if (caller.pid <= 0) return caller;
   const auto process = peer_process(socket);
+  if (!process && errno == ESRCH) return caller;  // it has ended, and its number may be another's by now
   auto container = container_in_cgroups(read_cgroups(caller.pid));
   // Asked last: while it lives, the number was its own when we read.
   if (!process || !has_ended(process)) caller.container = std::move(container);

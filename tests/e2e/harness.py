@@ -212,6 +212,10 @@ class Results(unittest.TextTestResult):
         self.bad = True
         super().addError(test, error)
 
+    def addSubTest(self, test, subtest, error):
+        self.bad = self.bad or error is not None
+        super().addSubTest(test, subtest, error)
+
     def stopTest(self, test):
         self.cases.append((type(test).__name__, test._testMethodName, self.bad, self.skipped_one))
         super().stopTest(test)

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
+#include <thread>
 
 #include "docker/base/unique_fd.h"
 
@@ -48,6 +52,25 @@ TEST(Caller, OfASocketIsTheProcessThatMadeIt) {
   const auto caller = caller_of(one.get());
   EXPECT_EQ(caller.pid, ::getpid());
   EXPECT_EQ(caller.uid, ::getuid());
+}
+
+// Clients that say one thing and go, as most do.
+TEST(Caller, OfAProcessThatEndsMeanwhileIsStillTold) {
+  const UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  const auto name = "ebbtide-caller-" + std::to_string(::getpid());  // abstract: begins with a NUL
+  name.copy(&address.sun_path[1], name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  const auto* peer = reinterpret_cast<const sockaddr*>(&address);
+  ASSERT_EQ(::bind(listener.get(), peer, size), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  for (int i = 0; i < 300; ++i) {
+    const auto child = ::fork();
+    if (child == 0) ::_exit(::connect(::socket(AF_UNIX, SOCK_STREAM, 0), peer, size));
+    const UniqueFd accepted(::accept(listener.get(), nullptr, nullptr));
+    const std::jthread reaper([child] { ::waitpid(child, nullptr, 0); });
+    EXPECT_EQ(caller_of(accepted.get()).pid, child);
+  }
 }
 
 TEST(Caller, OfSomethingElseIsNobody) { EXPECT_EQ(caller_of(-1).pid, 0); }
