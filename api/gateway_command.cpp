@@ -32,6 +32,7 @@ Result<Wishes> read_wishes(const Settings& settings) {
   wishes.socket = listen->path;
   // The directory is what children mount; the socket that was asked for is a link into it.
   wishes.spec.directory = listen->path + ".d";
+  wishes.spec.contexts = settings.text("state_dir");
   wishes.spec.owner = settings.text("owner");
   const bool named = !wishes.spec.owner.empty() && wishes.spec.owner.size() <= 100 &&
                      std::ranges::all_of(wishes.spec.owner, [](unsigned char c) {

@@ -19,6 +19,7 @@ plugin::FleetSettings fleet_settings(const Settings& settings, const std::string
   plugin::FleetSettings fleet;
   fleet.server_id = server_id;
   fleet.plugin_id = settings.text("plugin_id");
+  fleet.state_dir = std::filesystem::absolute(settings.text("state_dir"));
   fleet.run_dir = std::filesystem::absolute(settings.text("run_dir"));
   fleet.timings.idle_limit = std::chrono::seconds(settings.number("idle_limit"));
   fleet.timings.lost_limit = std::chrono::minutes(settings.number("lost_limit"));

@@ -8,13 +8,13 @@ packages=(
   clang-16 lld-16 llvm-16 libclang-rt-16-dev cmake ninja-build ccache pkg-config git dpkg-dev file
   libboost1.81-dev libcpp-httplib-dev nlohmann-json3-dev libcurl4-openssl-dev libssl-dev libspdlog-dev libgtest-dev
   libgmock-dev libsqlite3-dev libsqlitecpp-dev libtomlplusplus-dev libcli11-dev libexpected-dev prometheus-cpp-dev libre2-dev
-  libnghttp2-dev libprotobuf-dev protobuf-compiler ca-certificates
+  libnghttp2-dev libarchive-dev libprotobuf-dev protobuf-compiler ca-certificates
 )
 demonstration=(docker.io iptables iproute2 busybox-static python3 curl)
 tests=(
   clang-tidy-16 clang-format-16 docker-compose jq openssl chromium chromium-driver python3-selenium python3-venv
   python3-yaml
-  debootstrap systemd
+  debootstrap systemd docker-registry bzip2
 )
 command -v npm >/dev/null || tests+=(npm)
 # The tests build docker clients that Debian lacks; any Go will do.

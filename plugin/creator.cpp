@@ -324,6 +324,7 @@ Result<void> Creator::open_gateway(Cluster& cluster, const AgentEntry& entry) {
        .directory = core_.gateway_directory(agent.id),
        .staging = remote ? "" : core_.staging_directory(agent.id),
        .remote = remote,
+       .contexts = core_.settings.state_dir,
        .images = agent.images,
        .policy = entry.cluster.policy,
        .shared_volumes = {.patterns = entry.profile.shared_volumes, .scope = core_.shared_scope(agent.gocd)},

@@ -36,6 +36,7 @@ struct RemoteGateways {
 struct FleetSettings {
   std::string server_id;
   std::string plugin_id = "ebbtide.elastic-agent";
+  std::string state_dir;
   std::string run_dir;  // gateways live below <run_dir>/agents/<agent id>
   Timings timings;
   unsigned create_workers = 4;  // creates and starts in flight; the engine gains nothing from more

@@ -32,9 +32,12 @@ std::string pull_target(const WantedImage& image) {
 }
 
 std::string registry_auth(const RegistryLogin& login) {
-  const nlohmann::json auth{
-      {"username", login.username}, {"password", login.password}, {"serveraddress", login.server}};
-  auto encoded = base64_encode(auth.dump());
+  return registry_auth(
+      nlohmann::json{{"username", login.username}, {"password", login.password}, {"serveraddress", login.server}});
+}
+
+std::string registry_auth(const nlohmann::json& login) {
+  auto encoded = base64_encode(login.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   for (char& c : encoded) c = c == '+' ? '-' : c == '/' ? '_' : c;
   return encoded;
 }
@@ -62,6 +65,8 @@ bool PullReader::read_line(std::string_view line) {
   const auto status = message.find("status");
   if (status == message.end() || !status->is_string()) return false;
   progress_.status = status->get<std::string>();
+  if (constexpr std::string_view kDigest = "Digest: "; progress_.status.starts_with(kDigest))
+    digests_.push_back(progress_.status.substr(kDigest.size()));
   const auto id = message.find("id");
   const auto detail = message.find("progressDetail");
   if (progress_.status == "Downloading" && id != message.end() && id->is_string() && detail != message.end())

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "docker/engine/engine.h"
 
@@ -22,6 +23,7 @@ ImageReference split_reference(std::string_view reference);
 std::string pull_target(const WantedImage& image);
 // The value of X-Registry-Auth.
 std::string registry_auth(const RegistryLogin& login);
+std::string registry_auth(const nlohmann::json& login);  // as a client has it
 
 class PullReader {
  public:
@@ -30,6 +32,8 @@ class PullReader {
   const PullProgress& progress() const { return progress_; }
   // What the engine said went wrong; empty if nothing did.
   const std::string& error() const { return error_; }
+  // Of what has been pulled: "sha256:…"; several where all tags of a repository were asked for.
+  const std::vector<std::string>& digests() const { return digests_; }
 
  private:
   bool read_line(std::string_view line);
@@ -42,6 +46,7 @@ class PullReader {
   std::map<std::string, Layer> layers_;
   PullProgress progress_;
   std::string error_;
+  std::vector<std::string> digests_;
 };
 
 }  // namespace ebbtide

@@ -78,13 +78,15 @@ void reduce_summary(Json& usage, const char* name, Kind kind, const IsVisible& v
   *summary = {{"TotalCount", items->size()}, {"Items", std::move(*items)}};
 }
 
-bool is_visible_event(const Json& event, const IsVisible& visible) {
+bool is_visible_event(const Json& event, const IsVisible& visible, std::string_view image_owner) {
   const auto type = text(event, "Type");
   const auto actor = event.value("Actor", Json::object());
   const auto id = text(actor, "ID");
-  const auto container = text(actor.is_object() ? actor.value("Attributes", Json::object()) : Json(), "container");
+  const auto attributes = actor.is_object() ? actor.value("Attributes", Json::object()) : Json();
+  const auto container = text(attributes, "container");
   const bool of_own_container = !container.empty() && visible(Kind::kContainer, container);
-  if (type == "image") return true;
+  if (type == "image")
+    return visible(Kind::kImage, id) || (!image_owner.empty() && text(attributes, label::kImageAgent) == image_owner);
   if (type == "container") return visible(Kind::kContainer, id);
   if (type == "network") return container.empty() ? visible(Kind::kNetwork, id) : of_own_container;
   if (type == "volume") return of_own_container || visible(Kind::kVolume, id);
@@ -131,6 +133,15 @@ void hide_cgroup_parent(Json& container, std::string_view ours) {
   if (ours.empty() || !container.is_object() || !container.contains("HostConfig")) return;
   auto& host = container["HostConfig"];
   if (host.is_object() && host.contains("CgroupParent") && host["CgroupParent"] == ours) host["CgroupParent"] = "";
+}
+
+Labels labels_of(const Json& item) {
+  Labels labels;
+  const auto found = item.find("Labels");
+  if (found != item.end() && found->is_object())
+    for (const auto& [key, value] : found->items())
+      if (value.is_string()) labels[key] = value.get<std::string>();
+  return labels;
 }
 
 void hide_labels(Json& answer) {
@@ -192,6 +203,16 @@ void reduce_disk_usage(Json& usage, const IsVisible& visible) {
   if (usage.is_object()) usage.erase("BuildCacheUsage");
 }
 
+void reduce_image_usage(Json& usage, const IsVisible& visible) {
+  for (const auto* name : {"ImageUsage", "ImagesUsage"}) reduce_summary(usage, name, Kind::kImage, visible);
+  auto* images = find(usage, "Images");
+  if (images == nullptr || !images->is_array()) return;
+  keep_visible(*images, Kind::kImage, visible);
+  std::int64_t size = 0;
+  for (const auto& image : *images) size += image.value("Size", std::int64_t{0});
+  if (usage.contains("LayersSize")) usage["LayersSize"] = size;
+}
+
 void name_references(Json& container, const NameOf& name_of) {
   if (container.is_array()) {
     for (auto& element : container) name_references(element, name_of);
@@ -210,8 +231,9 @@ void name_references(Json& container, const NameOf& name_of) {
   }
 }
 
-void reduce_info(Json& info, const ContainerCounts& own) {
+void reduce_info(Json& info, const OwnCounts& own) {
   if (!info.is_object()) return;
+  if (own.images && info.contains("Images")) info["Images"] = *own.images;
   info["Containers"] = own.running + own.paused + own.stopped;
   info["ContainersRunning"] = own.running;
   info["ContainersPaused"] = own.paused;
@@ -220,11 +242,12 @@ void reduce_info(Json& info, const ContainerCounts& own) {
   if (info.contains("Labels")) info["Labels"] = Json::array();
 }
 
-std::optional<std::string> event_for_owner(std::string_view line, const IsVisible& visible) {
+std::optional<std::string> event_for_owner(std::string_view line, const IsVisible& visible,
+                                           std::string_view image_owner) {
   // application/json-seq puts a record separator before each (RFC 7464).
   const bool separated = line.starts_with('\x1e');
   auto event = Json::parse(separated ? line.substr(1) : line, nullptr, false);
-  if (!event.is_object() || !is_visible_event(event, visible)) return std::nullopt;
+  if (!event.is_object() || !is_visible_event(event, visible, image_owner)) return std::nullopt;
   if (auto* actor = find(event, "Actor"))
     if (auto* attributes = find(*actor, "Attributes"); attributes != nullptr && attributes->is_object())
       drop_reserved(*attributes);

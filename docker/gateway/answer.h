@@ -17,6 +17,9 @@ namespace ebbtide::gateway {
 // Whether an object is the owner's to see. id: as the engine says it; a volume's name.
 using IsVisible = std::function<bool(Kind kind, std::string_view id)>;
 
+// Of an object as it is listed.
+Labels labels_of(const Json& item);
+
 // Takes reserved labels out of every Labels member in the answer, at any depth (inspect, lists, df, Config.Labels), and
 // out of the LABEL lines of GET /images/{name}/history.
 void hide_labels(Json& answer);
@@ -33,6 +36,8 @@ void keep_visible(Json& list, Kind kind, const IsVisible& visible);
 void keep_visible_endpoints(Json& network, const IsVisible& visible);
 // GET /system/df: the owner's containers and volumes; all images; no build cache.
 void reduce_disk_usage(Json& usage, const IsVisible& visible);
+// And for those who don't see all images; the size of the layers is then that of the images, each for itself.
+void reduce_image_usage(Json& usage, const IsVisible& visible);
 
 // A container as inspected or listed, or a list of them: where the gateway gave the engine ids (NetworkMode,
 // VolumesFrom), the names that name_of knows for them.
@@ -41,17 +46,20 @@ void name_references(Json& container, const NameOf& name_of);
 
 // GET /info: the owner's numbers of containers in place of the engine's; nothing of a swarm, nor of the engine's
 // labels.
-struct ContainerCounts {
+struct OwnCounts {
   std::size_t running = 0;
   std::size_t paused = 0;
   std::size_t stopped = 0;
+  std::optional<std::size_t> images;  // nothing: it sees all
 };
-void reduce_info(Json& info, const ContainerCounts& own);
+void reduce_info(Json& info, const OwnCounts& own);
 
-// One event of GET /events, without its line end: as the owner may see it, or nothing if it isn't the owner's. Events
-// of images are for all. Network and volume events bear no labels, so visible decides from the ledger; exec events are
-// their container's. A connect to a predefined network is the container's.
-std::optional<std::string> event_for_owner(std::string_view line, const IsVisible& visible);
+// One event of GET /events, without its line end: as the owner may see it, or nothing if it isn't the owner's. Those of
+// images by what is visible, or by the label of image_owner, where it is not empty. Network and volume events bear no
+// labels, so visible decides from the ledger; exec events are their container's. A connect to a predefined network is
+// the container's.
+std::optional<std::string> event_for_owner(std::string_view line, const IsVisible& visible,
+                                           std::string_view image_owner = "");
 
 // The body of an error: {"message":…} and a line end, as the engine writes it.
 std::string error_body(std::string_view message);

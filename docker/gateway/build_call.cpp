@@ -194,8 +194,12 @@ Task<std::optional<CheckedMessage>> BuildCall::check() {
     co_return std::nullopt;
   }
   const auto& spec = context_.spec;
-  auto checked = route_->check(
-      {.policy = spec.policy, .images = spec.images, .server_id = context_.server_id(), .owner = spec.owner}, *message);
+  auto checked = route_->check({.policy = spec.policy,
+                                .images = spec.images,
+                                .server_id = context_.server_id(),
+                                .owner = spec.owner,
+                                .reads_builds = exchange_.reads_builds()},
+                               *message);
   if (checked) co_return std::move(*checked);
   if (checked.error().refusal)
     refuse(*checked.error().refusal);
@@ -227,16 +231,38 @@ Task<void> BuildCall::inspect() {
   if (!checked) co_return;
   const auto own = co_await are_own(checked->sessions);
   if (!own) co_return;
+  if (exchange_.reads_builds()) {
+    const auto refusal = co_await admit(*checked);
+    if (refusal) co_return refuse(*refusal);
+  }
   if (route_->handling == CallHandling::kSolve) co_return co_await solve(std::move(*checked));
   const auto engine = co_await send(std::move(checked->bytes));
   co_await grpc::relay_answer(*engine, *client_);
+}
+
+// What the build takes must be the job's to see, now and when its Dockerfile comes.
+Task<std::optional<Refusal>> BuildCall::admit(const CheckedMessage& checked) {
+  auto refusal = co_await exchange_.admit_images({.images = checked.images, .stages = {}, .has_frontend = false});
+  if (refusal || !checked.arguments) co_return refusal;
+  std::set<std::string> sessions(checked.dockerfiles_from.begin(), checked.dockerfiles_from.end());
+  if (is_of_a_build(path_))
+    sessions.merge(context_.readings.sessions_of(std::string(grpc::value_of(*engine_head(), kBuildId))));
+  if (sessions.empty()) co_return Refusal{"build-image", "the build needs a session, from which its Dockerfile comes"};
+  for (const auto& session : sessions) {
+    refusal = co_await exchange_.admit_build(*checked.arguments, session);
+    if (refusal) co_return refusal;
+  }
+  co_return std::nullopt;
 }
 
 Task<bool> BuildCall::record(std::vector<std::string> references) {
   for (const auto& reference : references) {
     images_.push_back({.kind = std::string(to_string(Kind::kImage)), .id = {}, .name = reference});
     const auto recorded = co_await exchange_.record_reference(reference, true);
-    if (recorded) continue;
+    if (recorded) {
+      recorded_.push_back(*recorded);
+      continue;
+    }
     const bool denied = recorded.error().kind == ErrorKind::kDenied;
     fail_with(denied ? grpc::Code::kPermissionDenied : grpc::Code::kUnavailable, recorded.error().message);
     co_return false;
@@ -266,11 +292,12 @@ Task<void> BuildCall::solve(CheckedMessage checked) {
     if (!before) co_return fail_with(grpc::Code::kUnavailable, "the engine can't be reached");
   }
   if (client_->closed()) co_return;
+  const BuildUnderWay under_way(context_.readings, checked.build,
+                                {checked.dockerfiles_from.begin(), checked.dockerfiles_from.end()});
   const auto engine = co_await send(std::move(checked.bytes));
-  if (before)
-    co_await relay_result(*engine, std::move(*before));
-  else
-    co_await grpc::relay_answer(*engine, *client_);
+  if (!before) co_return co_await grpc::relay_answer(*engine, *client_);
+  co_await relay_result(*engine, std::move(*before));
+  co_await exchange_.settle_references(std::move(recorded_));
 }
 
 Task<void> BuildCall::relay_result(grpc::Stream& engine, std::vector<std::string> before) {
@@ -297,6 +324,8 @@ Task<void> BuildCall::relay_result(grpc::Stream& engine, std::vector<std::string
 
 // A session inside of the call, in place of POST /session.
 Task<void> BuildCall::session() {
+  if (exchange_.reads_builds())
+    co_return refuse({"build-image", "Dockerfiles are read in sessions of POST /session: use docker or buildx"});
   const auto& given = client_->head();
   const std::string id(grpc::value_of(given, kSessionId));
   if (count_of(given, kSessionId) != 1 || id.empty() || id.find(':') != std::string::npos)

@@ -30,6 +30,7 @@ class BuildCall {
   // The client's message as it may go on; nothing after an error, which has been answered.
   Task<std::optional<CheckedMessage>> check();
   Task<bool> are_own(std::vector<std::string> sessions);
+  Task<std::optional<Refusal>> admit(const CheckedMessage& checked);
   Task<bool> record(std::vector<std::string> references);
   Task<std::optional<std::vector<std::string>>> present_images();
   // A call to the engine with our message in place of the client's.
@@ -55,6 +56,7 @@ class BuildCall {
   grpc::Code code_ = grpc::Code::kOk;  // answered by us
   std::string rule_;                   // of a refusal
   std::vector<AuditObject> images_;    // that the build names
+  std::vector<ImageRecord> recorded_;  // of them
 };
 
 }  // namespace ebbtide::gateway

@@ -15,6 +15,10 @@ using Verdict = std::optional<Refusal>;
 
 constexpr std::string_view kImageConfig = "containerimage.config";
 constexpr std::string_view kLabel = "label:";
+constexpr std::string_view kArgument = "build-arg:";
+constexpr std::string_view kContext = "context:";
+constexpr std::string_view kSessionOf = "local-sessionid:";
+constexpr std::string_view kImageSource = "docker-image://";
 constexpr int kDeepest = 8;  // builds within builds
 
 tl::unexpected<WrongMessage> wrong(std::string message) {
@@ -44,8 +48,21 @@ Refusal no_insecure() {
   return {"privileged", "insecure build steps are not allowed: leave out --security=insecure and --allow"};
 }
 Refusal no_device() { return {"device", "devices are not allowed in builds: leave out --device and --allow"}; }
+Refusal no_remote_context() {
+  return {"remote-context",
+          "the engine does not fetch build contexts for jobs: check the sources out and build from there"};
+}
 Refusal no_cgroup() {
   return {"cgroup-parent", "the cgroup parent is the engine's own in builds: leave out --cgroup-parent"};
+}
+
+Refusal unread(std::string message) { return {"build-image", std::move(message)}; }
+
+// The engine fetches it, as the classic builder's `remote`. An archive that the client sends stands behind the first.
+bool is_remote(std::string_view context) {
+  return !context.starts_with("http://buildkit-session/") &&
+         (context.find("://") != std::string_view::npos || context.find('@') != std::string_view::npos ||
+          context.starts_with("github.com/"));
 }
 
 // What one message asks for, gathered as it is read.
@@ -60,7 +77,10 @@ class Reading {
   void definitions(const Definitions& inputs) {
     for (const auto& [name, input] : inputs) definition(input);
   }
-  void frontend(Attributes& attributes);
+  void frontend(const std::string& name, Attributes& attributes);
+  void inputs(const Definitions& inputs);
+  void source_policy(bool given);
+  void image(const std::string& reference, std::string_view resolve_mode);
   void entitlement(const std::string& name);
   void output(const std::string& type, Attributes& attributes);
   void source(const buildkit::SourceOp& source);
@@ -83,7 +103,14 @@ class Reading {
   CheckedMessage checked;
 
  private:
+  // Also where policy refuses nothing: whose images a job sees is not policy's.
+  void refuse_unread(std::string message) {
+    if (!refusal_) refusal_ = unread(std::move(message));
+  }
   void exec(const buildkit::ExecOp& exec);
+  void named_context(std::string_view value);
+  void main_context(const Attributes& attributes);
+  void dockerfile(const std::string& name, Attributes& attributes);
   void attribute(const std::string& key, const std::string& value);
   std::string image_owner() const {
     return rules_.images == ImageMode::kShared ? "" : image_owner_value(rules_.server_id, rules_.owner);
@@ -106,6 +133,10 @@ void Reading::exec(const buildkit::ExecOp& exec) {
 void Reading::source(const buildkit::SourceOp& source) {
   for (const auto* name : {"local.session", "oci.session"})
     if (const auto found = source.attrs().find(name); found != source.attrs().end()) session(found->second);
+  const auto& identifier = source.identifier();
+  if (!identifier.starts_with(kImageSource)) return;
+  const auto mode = source.attrs().find("image.resolvemode");
+  image(identifier.substr(kImageSource.size()), mode == source.attrs().end() ? "" : mode->second);
 }
 
 void Reading::definition(const buildkit::Definition& definition, int depth) {
@@ -115,6 +146,8 @@ void Reading::definition(const buildkit::Definition& definition, int depth) {
     if (!op) return fault("an operation can't be read");
     if (op->has_exec()) exec(op->exec());
     if (op->has_source()) source(op->source());
+    // Its definition may also be a file that another step has written.
+    if (op->has_build() && rules_.reads_builds) refuse_unread("builds within builds are not for this job");
     if (op->has_build()) this->definition(op->build().def(), depth + 1);
   }
 }
@@ -122,20 +155,80 @@ void Reading::definition(const buildkit::Definition& definition, int depth) {
 void Reading::attribute(const std::string& key, const std::string& value) {
   if (key == "force-network-mode" && value == "host" && !rules_.policy.host_network) refuse(no_host_network());
   if (key == "cgroup-parent" && !value.empty()) refuse(no_cgroup());
-  if (key.starts_with("local-sessionid:")) session(value);
-  if (key != "context" && !key.starts_with("context:")) return;
-  // As the classic builder's `remote`. The first stands for an archive that the client sends.
-  const bool remote =
-      !value.starts_with("http://buildkit-session/") &&
-      (value.find("://") != std::string::npos || value.starts_with("git@") || value.starts_with("github.com/"));
-  constexpr std::array<std::string_view, 4> kOwn = {"docker-image://", "oci-layout://", "local://", "input://"};
-  if (remote && std::ranges::none_of(kOwn, [&](std::string_view own) { return value.starts_with(own); }))
-    refuse({"remote-context",
-            "the engine does not fetch build contexts for jobs: check the sources out and build from there"});
+  if (key.starts_with(kSessionOf)) session(value);
+  if (key.starts_with(kContext)) named_context(value);
 }
 
-void Reading::frontend(Attributes& attributes) {
+// A folder, an image or another build by a name that the Dockerfile uses. (moby/buildkit frontend/dockerui: what comes
+// before the colon decides.)
+void Reading::named_context(std::string_view value) {
+  constexpr std::array<std::string_view, 3> kOwn = {"oci-layout", "local", "input"};
+  const auto colon = value.find(':');
+  const auto type = value.substr(0, colon);
+  if (type == "docker-image") {
+    value.remove_prefix(std::min(value.size(), colon + 1));
+    if (value.starts_with("//")) value.remove_prefix(2);
+    image(std::string(value), "");
+  } else if (std::ranges::find(kOwn, type) == kOwn.end()) {
+    refuse(no_remote_context());
+  }
+}
+
+// Which attribute tells the context is itself one. (moby/buildkit frontend/dockerui, all versions.)
+void Reading::main_context(const Attributes& attributes) {
+  const auto named = attributes.find("contextkey");
+  const auto context = attributes.find(named == attributes.end() ? "context" : named->second);
+  if (context == attributes.end() || context->second.empty()) return;
+  if (is_remote(context->second)) refuse(no_remote_context());
+  if (rules_.reads_builds)
+    refuse_unread("the Dockerfile can't be read: build from a folder, not from an archive or from elsewhere");
+}
+
+// What makes the engine take a Dockerfile, or images, in a way that the gateway doesn't follow.
+void Reading::dockerfile(const std::string& name, Attributes& attributes) {
+  if (name != "dockerfile.v0") return refuse_unread("frontends that are images are not for this job: leave them out");
+  BuildArguments arguments{.values = {}, .own_frontend = true};
+  for (const auto& [key, value] : attributes) {
+    if (key.starts_with(kArgument)) arguments.values[key.substr(kArgument.size())] = value;
+    if (key.starts_with("automount:") || key.starts_with("attest:sbom"))
+      refuse_unread(key + " takes an image of its own: leave it out");
+    if (key == "dockerfilekey" && value != kDockerfileFolder)
+      refuse_unread("the Dockerfile must come from the folder \"" + std::string(kDockerfileFolder) +
+                    "\" of the client");
+    if (auto wrong = key == "filename" ? check_dockerfile_name(value) : std::nullopt) refuse_unread(wrong->message);
+  }
+  checked.arguments = std::move(arguments);
+  if (const auto from = attributes.find(std::string(kSessionOf) + std::string(kDockerfileFolder));
+      from != attributes.end())
+    checked.dockerfiles_from.push_back(from->second);
+  // With it, the engine reads the Dockerfile itself and does not follow its syntax line. (moby/buildkit
+  // frontend/dockerfile/builder, all versions.)
+  attributes["cmdline"] = "";
+  // Images that are there are taken as they are: their registries need not be asked.
+  if (limits_registries(rules_.policy)) attributes.erase("image-resolve-mode");
+}
+
+void Reading::image(const std::string& reference, std::string_view resolve_mode) {
+  if (!rules_.reads_builds || reference == "scratch") return;
+  if (resolve_mode == "pull")
+    if (auto refusal = check_registry(rules_.policy, reference)) refuse(std::move(*refusal));
+  checked.images.push_back(reference);
+}
+
+void Reading::inputs(const Definitions& inputs) {
+  definitions(inputs);
+  if (rules_.reads_builds && inputs.contains(std::string(kDockerfileFolder)))
+    refuse_unread("the Dockerfile can't be read: build from a folder, not from another build's result");
+}
+
+void Reading::source_policy(bool given) {
+  if (given && rules_.reads_builds) refuse_unread("source policies put images in place of others: leave them out");
+}
+
+void Reading::frontend(const std::string& name, Attributes& attributes) {
   for (const auto& [key, value] : attributes) attribute(key, value);
+  main_context(attributes);
+  if (rules_.reads_builds && !name.empty()) dockerfile(name, attributes);
   for (auto each = attributes.begin(); each != attributes.end();) {
     const bool reserved = each->first.starts_with(kLabel) && is_reserved_label(each->first.substr(kLabel.size()));
     each = reserved ? attributes.erase(each) : std::next(each);
@@ -143,6 +236,7 @@ void Reading::frontend(Attributes& attributes) {
   if (const auto owner = image_owner(); !owner.empty()) attributes[std::string(kLabel) + label::kImageAgent] = owner;
   if (rules_.images != ImageMode::kIsolated) return;
   attributes["no-cache"] = "";
+  for (const auto* imported : {"cache-from", "cache-imports"}) attributes.erase(imported);
   attributes[std::string(kCacheNamespace)] = own_build_id(rules_.server_id, rules_.owner, "");
 }
 
@@ -244,11 +338,18 @@ MessageCheck check_solve(const BuildRules& rules, std::string_view message) {
   reading.session(request->source_policy_session());
   for (const auto& name : request->entitlements()) reading.entitlement(name);
   reading.definition(request->definition());
-  reading.definitions(request->frontend_inputs());
-  reading.frontend(*request->mutable_frontend_attrs());
+  reading.inputs(request->frontend_inputs());
+  reading.frontend(request->frontend(), *request->mutable_frontend_attrs());
+  if (rules.images == ImageMode::kIsolated && request->has_cache()) {
+    request->mutable_cache()->clear_import_refs();
+    request->mutable_cache()->clear_imports();
+  }
+  reading.source_policy(!request->source_policy().empty() || !request->source_policy_session().empty());
+  if (!request->session().empty()) reading.checked.dockerfiles_from.push_back(request->session());
   reading.output(request->exporter(), *request->mutable_exporter_attrs());
   for (auto& exporter : *request->mutable_exporters()) reading.output(exporter.type(), *exporter.mutable_attrs());
   request->set_ref(own_build_id(rules.server_id, rules.owner, request->ref()));
+  reading.checked.build = request->ref();
   return reading.result(*request);
 }
 
@@ -268,8 +369,10 @@ MessageCheck check_frontend_solve(const BuildRules& rules, std::string_view mess
         {"build-field", "the build asks for something that is not known to the gateway: use an older client"});
   Reading reading(rules);
   reading.definition(request->definition());
-  reading.definitions(request->frontend_inputs());
-  reading.frontend(*request->mutable_frontend_opt());
+  reading.inputs(request->frontend_inputs());
+  reading.frontend(request->frontend(), *request->mutable_frontend_opt());
+  if (rules.images == ImageMode::kIsolated) request->clear_cache_imports();
+  reading.source_policy(request->source_policies_size() > 0);
   return reading.result(*request);
 }
 
@@ -288,6 +391,7 @@ MessageCheck check_resolve_image(const BuildRules& rules, std::string_view messa
   if (!request) return wrong("the call can't be read");
   Reading reading(rules);
   reading.session(request->session_id());
+  reading.image(request->ref(), request->resolve_mode());
   return reading.result(*request);
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "docker/gateway/build_reading.h"
 #include "docker/gateway/buildkit.h"
 #include "docker/ledger/reaper.h"
 
@@ -18,6 +19,7 @@ struct BuildRules {
   ImageMode images;
   std::string_view server_id;
   std::string_view owner;
+  bool reads_builds = false;  // what cannot be read is refused
 };
 
 // A message as it may go on, and what must hold before it does.
@@ -26,6 +28,11 @@ struct CheckedMessage {
   std::vector<std::string> sessions;    // must be the owner's
   std::vector<std::string> references;  // that the build gives to images
   bool makes_image = false;
+  std::string build;  // the build's id, of Solve
+  // Where builds are read:
+  std::vector<std::string> images;            // that it takes: must be the owner's to see
+  std::optional<BuildArguments> arguments;    // of a build of a Dockerfile, which comes by a session
+  std::vector<std::string> dockerfiles_from;  // the ids of sessions that the Dockerfile may come by
 };
 
 // kDenied with a Refusal; kInvalid: not to be read, or not known to the gateway.

@@ -2,6 +2,12 @@
 
 namespace ebbtide::gateway {
 
+std::string_view session_name(std::string_view id) {
+  const auto colon = id.find(':');
+  if (colon != std::string_view::npos && colon + 1 < id.size()) id.remove_prefix(colon + 1);
+  return id;
+}
+
 BuildSessions::Open::~Open() {
   if (sessions_ == nullptr) return;
   const std::scoped_lock lock(sessions_->mutex_);
@@ -15,8 +21,7 @@ std::optional<BuildSessions::Open> BuildSessions::open(std::string_view owner, s
 }
 
 std::optional<std::string> BuildSessions::owner_of(std::string_view id) const {
-  const auto colon = id.find(':');
-  if (colon != std::string_view::npos && colon + 1 < id.size()) id.remove_prefix(colon + 1);
+  id = session_name(id);
   const std::scoped_lock lock(mutex_);
   const auto found = owners_.find(id);
   return found == owners_.end() ? std::nullopt : std::optional(found->second);

@@ -12,6 +12,9 @@
 
 namespace ebbtide::gateway {
 
+// Of the id by which a build names a session: the engine reads what follows a first colon.
+std::string_view session_name(std::string_view id);
+
 class BuildSessions {
  public:
   // One session, for as long as it lives.
@@ -29,7 +32,7 @@ class BuildSessions {
 
   // Nothing if there is a session of that id already, whosesoever.
   std::optional<Open> open(std::string_view owner, std::string_view id);
-  // Whose it is; nothing if there is none. id as a build names it: the engine reads what follows a first colon.
+  // Whose it is; nothing if there is none. id as a build names it.
   std::optional<std::string> owner_of(std::string_view id) const;
 
  private:

@@ -85,6 +85,26 @@ Result<void> isolate_cache(http::Query& query, std::string_view cache_namespace)
   return {};
 }
 
+Result<std::map<std::string, std::string>> parse_build_arguments(std::string_view text) {
+  std::map<std::string, std::string> arguments;
+  if (text.empty()) return arguments;
+  const auto given = Json::parse(text, nullptr, false);
+  const auto wrong = Error::invalid("buildargs must be a JSON object of texts");
+  if (given.is_null()) return arguments;
+  if (!given.is_object()) return fail(wrong);
+  for (const auto& [name, value] : given.items()) {
+    if (value.is_null()) continue;
+    if (!value.is_string()) return fail(wrong);
+    arguments[name] = value.get<std::string>();
+  }
+  return arguments;
+}
+
+std::optional<Refusal> check_dockerfile_name(std::string_view name) {
+  if (!name.ends_with(".dockerignore")) return std::nullopt;
+  return Refusal{"build-image", "a Dockerfile can't be named " + std::string(name) + ": give it another name"};
+}
+
 std::string own_build_id(std::string_view server_id, std::string_view owner, std::string_view id) {
   std::string front;
   if (id.starts_with(kUpload)) {

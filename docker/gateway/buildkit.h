@@ -33,6 +33,15 @@ inline constexpr std::string_view kCacheNamespace = "build-arg:BUILDKIT_CACHE_MO
 // The same in the `buildargs` of POST /build. kInvalid: they are no JSON object.
 Result<void> isolate_cache(http::Query& query, std::string_view cache_namespace);
 
+// The folder of a client's that Dockerfiles come from, by its name in a session.
+inline constexpr std::string_view kDockerfileFolder = "dockerfile";
+// The argument with which a build asks for a frontend that is an image.
+inline constexpr std::string_view kSyntaxArgument = "BUILDKIT_SYNTAX";
+// The `buildargs` of POST /build; those without a value are none. kInvalid: no JSON object of texts.
+Result<std::map<std::string, std::string>> parse_build_arguments(std::string_view text);
+// Where builds are read: files of names that end like this are told from Dockerfiles by it.
+std::optional<Refusal> check_dockerfile_name(std::string_view name);
+
 // Builds of all clients share one space of ids on the engine: each owner has a part of it. The engine's
 // "upload-request:" stays in front.
 std::string own_build_id(std::string_view server_id, std::string_view owner, std::string_view id);

@@ -8,9 +8,12 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "docker/base/worker_pool.h"
+#include "docker/gateway/build_reading.h"
 #include "docker/gateway/build_session.h"
 #include "docker/gateway/counting.h"
 #include "docker/gateway/gateway.h"
@@ -28,7 +31,11 @@ struct Context {
   WorkerPool& disk;          // where the database is written, so that the loop doesn't wait
   Counting& counting;
   Scope scope;
+  WorkerPool& archives;     // where build contexts are read and written
   BuildSessions& sessions;  // of all gateways of the engine
+  BuildReadings readings;
+  // Where images are isolated: ids and references whose events the owner sees, besides those that bear its label.
+  std::set<std::string> seen_images;
   bool refusing = false;
 
   Ledger& ledger() const { return watch.ledger(); }

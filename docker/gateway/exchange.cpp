@@ -375,7 +375,12 @@ Task<Result<Exchange::Upstream>> Exchange::send_once(const std::string& head, co
     // The engine may answer before it has read all; its answer says why.
     if (!moved) head_.keep_alive = false;
   }
-  Upstream upstream{.connection = std::move(lease->connection), .head = {}};
+  auto answered = co_await read_answer({.connection = std::move(lease->connection), .head = {}});
+  if (answered) retry = false;
+  co_return answered;
+}
+
+Task<Result<Exchange::Upstream>> Exchange::read_answer(Upstream upstream) {
   do {
     auto answered = co_await upstream.connection->read_response_head(head_.method);
     if (!answered) {
@@ -384,7 +389,6 @@ Task<Result<Exchange::Upstream>> Exchange::send_once(const std::string& head, co
     }
     upstream.head = std::move(*answered);
   } while (upstream.head.status < 200 && upstream.head.status != 101);
-  retry = false;
   co_return upstream;
 }
 
@@ -549,8 +553,8 @@ Task<Exchange::Next> Exchange::ping() {
   co_return co_await answer(200, "OK", "text/plain; charset=utf-8");
 }
 
-ContainerCounts Exchange::own_counts() const {
-  ContainerCounts counts;
+OwnCounts Exchange::own_counts() const {
+  OwnCounts counts;
   for (const auto& belonging : context_.ledger().of(context_.spec.owner)) {
     if (belonging.kind != Kind::kContainer || belonging.role == Role::kAgent) continue;
     auto& count = belonging.state == "running"  ? counts.running
@@ -568,7 +572,11 @@ Task<Exchange::Next> Exchange::version() {
   if (answer->head.status != 200 || !body.is_object()) co_return co_await forward(*answer);
   if (body.contains("ApiVersion") && body["ApiVersion"].is_string())
     body["ApiVersion"] = capped_api(body["ApiVersion"].get<std::string>());
-  if (match_.route->action == "info") reduce_info(body, own_counts());
+  if (match_.route->action == "info") {
+    auto counts = own_counts();
+    if (isolates_images()) counts.images = (co_await visible_images()).size();
+    reduce_info(body, counts);
+  }
   co_return co_await forward(*answer, body.dump() + "\n");
 }
 

@@ -9,6 +9,8 @@
 //   exchange_change.cpp  remove, rename, update, connect, prune
 //   exchange_paths.cpp   bind sources that mean the job's own files
 //   exchange_image.cpp   builds, pulls, loads, tags, commits
+//   exchange_sight.cpp   which images the job sees, and which its builds may stand upon
+//   exchange_context.cpp the classic builder's context, where builds are read
 //   exchange_buildkit.cpp  what BuildKit's clients add: sessions, its control service
 #pragma once
 
@@ -19,6 +21,7 @@
 #include <string_view>
 
 #include "docker/gateway/answer.h"
+#include "docker/gateway/build_archive.h"
 #include "docker/gateway/caller.h"
 #include "docker/gateway/context.h"
 #include "docker/gateway/filter.h"
@@ -26,6 +29,7 @@
 #include "docker/gateway/route.h"
 #include "docker/gateway/stamp.h"
 #include "docker/gateway/temper.h"
+#include "docker/grpc/http2.h"
 
 namespace ebbtide::gateway {
 
@@ -55,6 +59,7 @@ class Exchange {
 
  private:
   friend class BuildCall;
+  friend class SessionCall;
   // What a handler leaves: whether the connection may go on.
   enum class Next { kNextRequest, kClose };
 
@@ -105,6 +110,7 @@ class Exchange {
   Task<Result<Upstream>> send(const std::optional<std::string>& body, bool relay_client_body);
   Task<Result<Upstream>> send_once(const std::string& head, const std::optional<std::string>& body,
                                    bool relay_client_body, bool fresh, bool& retry);
+  Task<Result<Upstream>> read_answer(Upstream upstream);  // its head
   http::RequestHead upstream_head(const std::optional<std::string>& body, bool relay_client_body) const;
   Task<Next> relay_answer(Upstream upstream);
   Task<Next> relay_error(Upstream upstream);
@@ -136,11 +142,12 @@ class Exchange {
   Labels labels_for(Kind kind, std::string_view real_name, std::string_view given_name) const;
   std::string image_owner() const;
   bool owns_images() const { return context_.spec.images != ImageMode::kShared; }
+  bool isolates_images() const { return context_.spec.images == ImageMode::kIsolated; }
 
   // --- handlers ---
   Task<Next> ping();
   Task<Next> version();
-  ContainerCounts own_counts() const;
+  OwnCounts own_counts() const;
   Task<Next> relay_object();
   Task<Next> relay_lines();
   Task<Next> relay_image();
@@ -207,25 +214,58 @@ class Exchange {
   std::optional<Error> check_http2_upgrade() const;
   // An upgraded connection to the engine, or the answer that says why there is none.
   Task<Result<Upstream>> upgrade_to_http2();
-  Task<void> serve_calls(http::Connection& engine);
+  using Serve = std::function<Task<void>(std::shared_ptr<grpc::Stream> call, grpc::Http2& to)>;
+  // Until the connection ends: each call that from's peer makes.
+  Task<void> serve_calls(grpc::Http2& from, grpc::Http2& to, Serve serve);
+  // The engine's calls to the client's services, of which those that send Dockerfiles are read.
+  Task<Next> read_session(Upstream upstream, BuildReading& reading);
   Task<Result<void>> await_session(std::string id);
   Task<Result<void>> prepare_buildkit_build();
+  Task<std::optional<Refusal>> admit_buildkit_build();
+  Task<std::optional<Refusal>> admit_build(BuildArguments arguments, std::string session);
+  // The classic builder's context, taken from the client and read.
+  Task<std::optional<Refusal>> admit_context(std::optional<BuildArchive>& context);
+  Task<Result<void>> take_context(BuildArchive& context);
+  // Written anew.
+  Task<Result<Upstream>> send_context(BuildArchive& context);
+  Task<Next> relay_build(std::optional<BuildArchive>& context, bool buildkit);
   Task<Next> commit();
   Task<Next> load_images();
   Task<Next> tag_image();
   Task<Next> remove_image();
   // Relays an answer by way of watch: it is shown each piece, and says what goes on in its place. An empty piece is the
-  // end.
-  Task<Next> relay_watched(Upstream upstream, std::function<std::string(std::string_view)> watch);
+  // end; finish runs before the client hears of it.
+  Task<Next> relay_watched(
+      Upstream upstream, std::function<std::string(std::string_view)> watch,
+      std::function<Task<void>()> finish = []() -> Task<void> { co_return; });
   // Writes down that the owner is about to give this reference. replaces: what it means now would be out of reach
   // (kDenied where that isn't the owner's to do).
-  Task<Result<void>> record_reference(std::string reference, bool replaces = false);
+  Task<Result<ImageRecord>> record_reference(std::string reference, bool replaces = false);
+  Task<void> settle_reference(ImageRecord record);
+  Task<void> settle_references(std::vector<ImageRecord> records);
   Task<Result<void>> check_replaced(const ImageRecord& record, const Json& image);
   Task<Next> answer_image_error(const Error& error);
   Task<void> record_loaded(std::string reference, const std::map<std::string, std::string>& before);
+
+  // --- sight (exchange_sight.cpp) ---
   Task<bool> sees_image(std::string reference);
-  Task<std::set<std::string>> own_images();  // references and ids that the owner gave
+  Task<bool> hides_image(std::string reference);  // there is one of that name, and it is not the job's
+  Task<std::set<std::string>> own_images();       // ids
+  Task<std::set<std::string>> visible_images();
   bool is_own_image(const Json& image, const Labels& labels, const std::set<std::string>& own) const;
+  Task<void> see_image(std::string reference);
+  Task<void> see_pulled(std::string reference, std::vector<std::string> digests);
+  // Whether the gateway must know what images builds take: the engine would give them any.
+  bool reads_builds() const;
+  // Images that a build takes: each is the job's to see, or becomes so by a pull. logins: by registry.
+  Task<std::optional<Refusal>> admit_builds(std::vector<DockerfileBuild> builds,
+                                            std::map<std::string, Json> logins = {});
+  Task<std::optional<Refusal>> admit_images(DockerfileImages named, std::map<std::string, Json> logins = {});
+  Task<std::optional<Refusal>> admit_base(std::string reference, const std::map<std::string, Json>& logins);
+  Task<tl::expected<Json, Refusal>> admit_image(std::string reference, const std::map<std::string, Json>& logins);
+  Task<Result<void>> pull(std::string reference, const std::map<std::string, Json>& logins);
+  Task<Result<std::vector<std::string>>> pull_digests(std::string reference, const std::map<std::string, Json>& logins);
+
   Task<Result<void>> record_image(ImageRecord record);
   Task<void> record_steps(std::vector<std::string> ids, TimePoint began);
   Task<Result<bool>> may_remove_image(const std::string& reference);

@@ -3,10 +3,12 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "docker/base/log.h"
+#include "docker/base/secret.h"
 #include "docker/base/text.h"
 #include "docker/gateway/build_call.h"
 #include "docker/gateway/buildkit.h"
 #include "docker/gateway/exchange.h"
+#include "docker/gateway/session_call.h"
 
 namespace ebbtide::gateway {
 namespace {
@@ -27,7 +29,8 @@ std::optional<Error> Exchange::check_http2_upgrade() const {
   return Error::invalid("this endpoint is for BuildKit's clients: it must be upgraded to h2c");
 }
 
-// The client's own services, which the engine calls: whose they are is checked, what goes through isn't.
+// The client's own services, which the engine calls: whose they are is checked; what goes through is read only where
+// builds are.
 Task<Exchange::Next> Exchange::build_session() {
   if (const auto wrong = check_http2_upgrade()) co_return co_await answer_error(*wrong);
   const auto id = std::string(head_.fields.find(kSessionId).value_or(""));
@@ -38,15 +41,37 @@ Task<Exchange::Next> Exchange::build_session() {
   http::Fields fields;
   for (const auto& field : head_.fields.list())
     if (to_lower(field.name).starts_with(to_lower(kSessionPrefix))) fields.add(field.name, field.value);
-  // The engine keeps sent files under this key, for the next session that has it: that must be the same owner's.
-  fields.set(kSharedKey,
-             own_build_id(context_.server_id(), context_.spec.owner, head_.fields.find(kSharedKey).value_or("")));
+  // The engine keeps sent files under this key, for the next session that has it: that must be the same owner's. Where
+  // they are read, all must be sent.
+  std::optional<SessionReading> reading;  // before the engine knows of the session, which a build may await
+  if (reads_builds()) reading.emplace(context_.readings, id);
+  const auto key = reading ? random_hex(16) : std::string(head_.fields.find(kSharedKey).value_or(""));
+  fields.set(kSharedKey, own_build_id(context_.server_id(), context_.spec.owner, key));
   fields.add("Upgrade", "h2c");
   head_.fields = std::move(fields);
   auto upstream = co_await upgrade_to_http2();
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status != 101) co_return co_await relay_answer(std::move(*upstream));
+  if (reading) co_return co_await read_session(std::move(*upstream), **reading);
   co_return co_await upgraded(std::move(*upstream));
+}
+
+// HTTP/2 ends here on both sides; the engine is the one that calls.
+Task<Exchange::Next> Exchange::read_session(Upstream upstream, BuildReading& reading) {
+  const auto executor = co_await http::asio::this_coro::executor;
+  status_ = upstream.head.status;
+  const Counting::Open open(context_.counting.streams);
+  const auto written = co_await client_.write(to_bytes(upstream.head));
+  if (written) {
+    grpc::Http2 engine(*upstream.connection, executor, grpc::Http2::Side::kServer);
+    grpc::Http2 client(client_, executor, grpc::Http2::Side::kClient);
+    co_await serve_calls(engine, client, [&](std::shared_ptr<grpc::Stream> call, grpc::Http2& to) -> Task<void> {
+      SessionCall session_call(*this, std::move(call), to, reading);
+      co_await session_call.run();
+    });
+  }
+  client_state_.upstream = nullptr;
+  co_return Next::kClose;
 }
 
 // BuildKit's own API: HTTP/2 ends here on both sides, and every call is a BuildCall.
@@ -58,29 +83,34 @@ Task<Exchange::Next> Exchange::build_control() {
   status_ = 101;
   const Counting::Open open(context_.counting.streams);
   const auto written = co_await client_.write(to_bytes(upstream->head));
-  if (written) co_await serve_calls(*upstream->connection);
+  if (written) {
+    const auto executor = co_await http::asio::this_coro::executor;
+    grpc::Http2 client(client_, executor, grpc::Http2::Side::kServer);
+    grpc::Http2 engine(*upstream->connection, executor, grpc::Http2::Side::kClient);
+    std::size_t held = 0;
+    co_await serve_calls(client, engine, [&](std::shared_ptr<grpc::Stream> stream, grpc::Http2& to) -> Task<void> {
+      BuildCall call(*this, std::move(stream), to, held);
+      co_await call.run();
+    });
+  }
   client_state_.upstream = nullptr;
   co_return Next::kClose;
 }
 
-Task<void> Exchange::serve_calls(http::Connection& engine) {
+Task<void> Exchange::serve_calls(grpc::Http2& from, grpc::Http2& to, Serve serve) {
   using namespace http::asio::experimental::awaitable_operators;
   const auto executor = co_await http::asio::this_coro::executor;
-  grpc::Http2 down(client_, executor, grpc::Http2::Side::kServer);
-  grpc::Http2 up(engine, executor, grpc::Http2::Side::kClient);
   const auto run = [](grpc::Http2& one, grpc::Http2& other) -> Task<void> {
     co_await one.run();
     other.end();
   };
   const auto accept = [&]() -> Task<void> {
     std::size_t running = 0;
-    std::size_t held = 0;
     grpc::Event one_ended(executor);
-    while (auto client = co_await down.accept()) {
+    while (auto call = co_await from.accept()) {
       while (running >= kMostCalls) co_await one_ended.wait();
-      auto call = std::make_shared<BuildCall>(*this, std::move(client), up, held);
       ++running;
-      http::asio::co_spawn(executor, call->run(), [&, call](std::exception_ptr fault) {
+      http::asio::co_spawn(executor, serve(std::move(call), to), [&](std::exception_ptr fault) {
         if (fault) log_error("a call of BuildKit failed: this is a fault of ebbtide", {{"agent", context_.spec.owner}});
         --running;
         one_ended.notify();
@@ -88,7 +118,7 @@ Task<void> Exchange::serve_calls(http::Connection& engine) {
     }
     while (running > 0) co_await one_ended.wait();
   };
-  co_await (run(down, up) && run(up, down) && accept());
+  co_await (run(from, to) && run(to, from) && accept());
 }
 
 Task<Result<Exchange::Upstream>> Exchange::upgrade_to_http2() {
@@ -122,9 +152,9 @@ Task<Result<void>> Exchange::prepare_buildkit_build() {
   for (const auto& output : *outputs)
     for (const auto& name : names_of(output)) {
       const auto recorded = co_await record_reference(name, true);
-      if (!recorded) co_return recorded;
+      if (!recorded) co_return fail(recorded.error());
     }
-  if (context_.spec.images == ImageMode::kIsolated) {
+  if (isolates_images()) {
     const auto isolated = isolate_cache(target_.query, own_build_id(context_.server_id(), context_.spec.owner, ""));
     if (!isolated) co_return isolated;
   }
@@ -133,6 +163,32 @@ Task<Result<void>> Exchange::prepare_buildkit_build() {
   const auto session = std::string(target_.query.get("session").value_or(""));
   if (session.empty()) co_return Result<void>();
   co_return co_await await_session(session);
+}
+
+// POST /build with BuildKit, where builds are read: by way of the session, and of nothing else.
+Task<std::optional<Refusal>> Exchange::admit_buildkit_build() {
+  if (target_.query.get("remote") != "client-session")
+    co_return Refusal{"build-image",
+                      "the Dockerfile can't be read: build from a folder, not from an archive on the standard input"};
+  auto arguments = parse_build_arguments(target_.query.get("buildargs").value_or(""));
+  if (!arguments) co_return Refusal{"build-image", arguments.error().message};
+  if (arguments->contains(std::string(kSyntaxArgument)))
+    co_return Refusal{"build-image",
+                      "frontends of one's own are not for this job: leave out --build-arg BUILDKIT_SYNTAX"};
+  if (const auto refusal = check_dockerfile_name(target_.query.get("dockerfile").value_or(""))) co_return refusal;
+  if (limits_registries(context_.spec.policy)) target_.query.remove("pull");
+  co_return co_await admit_build({.values = std::move(*arguments)},
+                                 std::string(target_.query.get("session").value_or("")));
+}
+
+// What the session's Dockerfiles take with these arguments; those that it sends later are held against them.
+Task<std::optional<Refusal>> Exchange::admit_build(BuildArguments arguments, std::string session) {
+  const auto found = context_.readings.sessions.find(session_name(session));
+  if (found == context_.readings.sessions.end())
+    co_return Refusal{"build-image", "the build needs a session of POST /session, from which its Dockerfile comes"};
+  auto builds = found->second->add_arguments(std::move(arguments));
+  if (!builds) co_return Refusal{"build-image", builds.error().message};
+  co_return co_await admit_builds(std::move(*builds));
 }
 
 Task<Exchange::Next> Exchange::cancel_build() {

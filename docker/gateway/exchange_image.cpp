@@ -6,31 +6,10 @@
 #include "docker/base/text.h"
 #include "docker/engine/pull.h"
 #include "docker/gateway/exchange.h"
+#include "docker/gateway/image.h"
 
 namespace ebbtide::gateway {
 namespace {
-
-// "app" and "docker.io/library/app" are "app:latest" to the engine; as it lists them.
-std::string familiar(std::string_view reference) {
-  for (const std::string_view prefix : {"docker.io/library/", "index.docker.io/library/", "docker.io/"})
-    if (reference.starts_with(prefix)) {
-      reference.remove_prefix(prefix.size());
-      break;
-    }
-  const auto parts = split_reference(reference);
-  return parts.repository + (parts.tag.find(':') == std::string::npos ? ":" : "@") + parts.tag;
-}
-
-bool is_id(std::string_view reference) { return reference.starts_with("sha256:"); }
-
-Labels labels_of_image(const Json& image) {
-  Labels labels;
-  const auto config = image.is_object() ? image.value("Config", Json()) : Json();
-  if (config.is_object() && config.contains("Labels") && config["Labels"].is_object())
-    for (const auto& [key, value] : config["Labels"].items())
-      if (value.is_string()) labels[key] = value.get<std::string>();
-  return labels;
-}
 
 std::string repo_and_tag(const http::Query& query) {
   const auto repo = std::string(query.get("repo").value_or(""));
@@ -78,22 +57,50 @@ Task<Exchange::Next> Exchange::answer_image_error(const Error& error) {
   return answer_error(error);
 }
 
-Task<Result<void>> Exchange::record_reference(std::string reference, bool replaces) {
-  if (!owns_images() || reference.empty()) co_return Result<void>();
+Task<Result<ImageRecord>> Exchange::record_reference(std::string reference, bool replaces) {
+  if (!owns_images() || reference.empty()) co_return ImageRecord();
   reference = familiar(reference);
-  const auto present = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
+  const auto present = co_await ask(image_path(reference));
   if (!present) co_return fail(present.error());
+  // No image can have it; the engine says so.
+  if (present->head.status == 400) co_return ImageRecord();
   ImageRecord record{.engine = {}, .owner = {}, .reference = reference, .existed_before = present->head.status == 200};
   if (record.existed_before) {
     const auto image = Json::parse(present->body, nullptr, false);
     if (image.is_object()) record.previous_image_id = image.value("Id", std::string());
     const auto allowed = replaces ? co_await check_replaced(record, image) : Result<void>();
-    if (!allowed) co_return allowed;
+    if (!allowed) co_return fail(allowed.error());
   }
-  co_return co_await record_image(std::move(record));
+  const auto recorded = co_await record_image(record);
+  if (!recorded) co_return fail(recorded.error());
+  if (isolates_images()) context_.seen_images.insert(record.reference);
+  co_return record;
 }
 
-Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<std::string(std::string_view)> watch) {
+// Afterwards. A reference that has come to mean nothing is nobody's: whoever gives it later must not lose it with this
+// job. One that means something is recorded again: another request for it may have failed meanwhile.
+Task<void> Exchange::settle_reference(ImageRecord record) {
+  if (record.reference.empty() || record.existed_before) co_return;
+  const auto present = co_await ask(image_path(record.reference));
+  if (!present || (present->head.status != 404 && present->head.status != 200)) co_return;
+  auto settled = Result<void>();
+  if (present->head.status == 200) {
+    settled = co_await record_image(record);
+  } else {
+    settled = co_await off_loop(context_.disk, [this, reference = record.reference] {
+      return context_.watch.store().forget_image(context_.upstream.address().text(), context_.spec.owner, reference);
+    });
+    context_.ledger().forget(Kind::kImage, record.reference);
+  }
+  if (!settled) log_error("the record of an image could not be settled", {{"error", settled.error().message}});
+}
+
+Task<void> Exchange::settle_references(std::vector<ImageRecord> records) {
+  for (auto& record : records) co_await settle_reference(std::move(record));
+}
+
+Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<std::string(std::string_view)> watch,
+                                             std::function<Task<void>()> finish) {
   status_ = upstream.head.status;
   const Counting::Open open(context_.counting.streams);
   http::BodyReader reader({upstream.head.framing, upstream.head.length});
@@ -109,6 +116,7 @@ Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<st
     }
     const bool last = piece->empty();
     const auto shown = watch(*piece);
+    if (last) co_await finish();
     written = co_await client_.write_chunk(shown);
     if (last) break;
   }
@@ -125,17 +133,37 @@ Task<Exchange::Next> Exchange::pull_image() {
   auto reference = std::string(target_.query.get("fromImage").value_or(""));
   const auto tag = target_.query.get("tag").value_or("");
   if (!tag.empty()) reference += (tag.find(':') == std::string_view::npos ? ":" : "@") + std::string(tag);
-  const auto recorded = co_await record_reference(reference);
+  auto recorded = co_await record_reference(reference);
   if (!recorded) co_return co_await answer_error(recorded.error());
-  co_return co_await relay(false);
+  if (!owns_images()) co_return co_await relay(false);
+  const std::optional<std::string> no_body;
+  auto upstream = co_await send(no_body, false);
+  if (!upstream) co_return co_await answer_error(upstream.error());
+  if (upstream->head.status >= 400) {
+    co_await settle_reference(std::move(*recorded));
+    co_return co_await relay_error(std::move(*upstream));
+  }
+  PullReader lines;
+  const auto watch = [&](std::string_view piece) {
+    lines.feed(piece);
+    return std::string(piece);
+  };
+  // The client may run it as soon as it has heard of the end.
+  const auto finish = [&]() -> Task<void> {
+    co_await settle_reference(*recorded);
+    co_await see_pulled(reference, lines.digests());
+  };
+  co_return co_await relay_watched(std::move(*upstream), watch, finish);
 }
 
 Task<Exchange::Next> Exchange::import_image() {
   if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
     co_return co_await answer_error(stamped.error());
-  const auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
+  auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
   if (!recorded) co_return co_await answer_image_error(recorded.error());
-  co_return co_await relay(true);
+  const auto next = co_await relay(true);
+  co_await settle_reference(std::move(*recorded));
+  co_return next;
 }
 
 Task<Exchange::Next> Exchange::build() {
@@ -150,20 +178,33 @@ Task<Exchange::Next> Exchange::build() {
   if (!resolved) co_return co_await answer_error(resolved.error());
   if (const auto stamped = stamp_build(target_.query, image_owner()); !stamped)
     co_return co_await answer_error(stamped.error());
-  if (context_.spec.images == ImageMode::kIsolated) target_.query.set("nocache", "1");
+  if (isolates_images()) target_.query.set("nocache", "1");
   put_build_limits(context_.spec.limits, context_.spec.cgroup_parent, target_.query);
-  for (const auto& tag : target_.query.get_all("t")) {
-    const auto recorded = co_await record_reference(tag, true);
-    if (!recorded) co_return co_await answer_image_error(recorded.error());
-  }
   const bool buildkit = target_.query.get("version") == "2";
   if (buildkit) {
     const auto prepared = co_await prepare_buildkit_build();
     if (!prepared) co_return co_await answer_error(prepared.error());
   }
+  std::optional<BuildArchive> context;
+  if (reads_builds()) {
+    const auto refusal = co_await (buildkit ? admit_buildkit_build() : admit_context(context));
+    if (refusal) co_return co_await refuse(*refusal);
+  }
+  std::vector<ImageRecord> recorded;
+  for (const auto& tag : target_.query.get_all("t")) {
+    auto record = co_await record_reference(tag, true);
+    if (!record) co_return co_await answer_image_error(record.error());
+    recorded.push_back(std::move(*record));
+  }
+  const auto next = co_await relay_build(context, buildkit);
+  co_await settle_references(std::move(recorded));
+  co_return next;
+}
+
+Task<Exchange::Next> Exchange::relay_build(std::optional<BuildArchive>& context, bool buildkit) {
   const auto began = std::chrono::system_clock::now();
   const std::optional<std::string> no_body;
-  auto upstream = co_await send(no_body, true);
+  auto upstream = context ? co_await send_context(*context) : co_await send(no_body, true);
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   BuildLines lines(target_.query.flag("q"));
@@ -217,9 +258,10 @@ Task<Exchange::Next> Exchange::commit() {
   put_commit_labels(*body, image_owner());
   if (const auto stamped = stamp_changes(target_.query, image_owner()); !stamped)
     co_return co_await answer_error(stamped.error());
-  const auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
+  auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
   if (!recorded) co_return co_await answer_image_error(recorded.error());
   const auto answer = co_await call("POST", body->dump());
+  if (answer && answer->head.status >= 400) co_await settle_reference(std::move(*recorded));
   if (!answer) co_return co_await answer_error(answer.error());
   co_return co_await forward(*answer);
 }
@@ -243,16 +285,18 @@ Task<Exchange::Next> Exchange::load_images() {
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   LoadLines lines;
-  std::vector<std::string> loaded;
-  const auto next = co_await relay_watched(std::move(*upstream), [&](std::string_view piece) {
+  const auto watch = [&](std::string_view piece) {
     lines.feed(piece);
-    for (auto& reference : lines.take()) loaded.push_back(std::move(reference));
     return std::string(piece);
-  });
-  lines.finish();
-  for (auto& reference : lines.take()) loaded.push_back(std::move(reference));
-  for (const auto& each : loaded) co_await record_loaded(each, before);
-  co_return next;
+  };
+  const auto finish = [&]() -> Task<void> {
+    lines.finish();
+    for (const auto& each : lines.take()) {
+      co_await record_loaded(each, before);
+      co_await see_image(each);
+    }
+  };
+  co_return co_await relay_watched(std::move(*upstream), watch, finish);
 }
 
 // What a reference means now is recorded too where it meant something else before, so that the reaper can tell.
@@ -261,7 +305,7 @@ Task<void> Exchange::record_loaded(std::string reference, const std::map<std::st
   const auto known = before.find(reference);
   std::vector<ImageRecord> records;
   if (known != before.end() && !is_id(reference)) {
-    const auto answer = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
+    const auto answer = co_await ask(image_path(reference));
     const auto image = answer ? Json::parse(answer->body, nullptr, false) : Json();
     const auto now = image.is_object() ? image.value("Id", std::string()) : std::string();
     if (!now.empty() && now != known->second)
@@ -281,9 +325,11 @@ Task<Exchange::Next> Exchange::tag_image() {
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be made"));
   if (!co_await sees_image(match_.object)) co_return co_await not_found(Kind::kImage, match_.object);
-  const auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
+  auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
   if (!recorded) co_return co_await answer_image_error(recorded.error());
-  co_return co_await relay(false);
+  const auto next = co_await relay(false);
+  if (status_ >= 400) co_await settle_reference(std::move(*recorded));
+  co_return next;
 }
 
 Task<Result<bool>> Exchange::may_remove_image(const std::string& reference) {
@@ -293,8 +339,13 @@ Task<Result<bool>> Exchange::may_remove_image(const std::string& reference) {
   if (!records) co_return fail(records.error());
   const auto wanted = is_id(reference) ? reference : familiar(reference);
   for (const auto& record : *records)
-    if (!record.existed_before && record.reference == wanted) co_return true;
-  const auto answer = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
+    if (!record.existed_before && record.reference == wanted)
+      co_return co_await off_loop(context_.disk, [this, wanted]() -> Result<bool> {
+        const auto others = context_.watch.store().image_wanted_by_others(context_.upstream.address().text(),
+                                                                          context_.spec.owner, wanted);
+        return others ? Result<bool>(!*others) : fail(others.error());
+      });
+  const auto answer = co_await ask(image_path(reference));
   if (!answer) co_return fail(answer.error());
   const auto image = Json::parse(answer->body, nullptr, false);
   if (answer->head.status != 200 || !image.is_object()) co_return true;  // the engine says that there is none
@@ -309,36 +360,6 @@ Task<Result<bool>> Exchange::may_remove_image(const std::string& reference) {
     }
   }
   co_return true;
-}
-
-// Images of the host and of others are there for every job but an isolated one, which sees what it made, loaded or
-// pulled.
-Task<bool> Exchange::sees_image(std::string reference) {
-  if (context_.spec.images != ImageMode::kIsolated) co_return true;
-  const auto answer = co_await ask("/images/" + percent_encode(reference, "/:@") + "/json");
-  if (!answer || answer->head.status != 200) co_return true;  // the engine says what is wrong
-  const auto seen = co_await own_images();
-  const auto image = Json::parse(answer->body, nullptr, false);
-  co_return image.is_object() && is_own_image(image, labels_of_image(image), seen);
-}
-
-Task<std::set<std::string>> Exchange::own_images() {
-  const auto records = co_await off_loop(context_.disk, [this] {
-    return context_.watch.store().images_of(context_.upstream.address().text(), context_.spec.owner);
-  });
-  std::set<std::string> own;
-  if (!records) co_return own;  // rather too little than too much
-  for (const auto& record : *records) own.insert(record.reference);
-  co_return own;
-}
-
-bool Exchange::is_own_image(const Json& image, const Labels& labels, const std::set<std::string>& own) const {
-  if (image_owner_of(context_.server_id(), labels) == context_.spec.owner || own.contains(image.value("Id", "")))
-    return true;
-  const auto tags = image.value("RepoTags", Json());
-  return tags.is_array() && std::ranges::any_of(tags, [&](const Json& tag) {
-           return tag.is_string() && own.contains(tag.get<std::string>());
-         });
 }
 
 Task<Exchange::Next> Exchange::remove_image() {

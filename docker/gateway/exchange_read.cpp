@@ -6,15 +6,6 @@
 namespace ebbtide::gateway {
 namespace {
 
-Labels labels_of(const Json& item) {
-  Labels labels;
-  const auto found = item.find("Labels");
-  if (found != item.end() && found->is_object())
-    for (const auto& [key, value] : found->items())
-      if (value.is_string()) labels[key] = value.get<std::string>();
-  return labels;
-}
-
 std::string text_member(const Json& item, const char* name) {
   const auto found = item.find(name);
   return found != item.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -204,11 +195,15 @@ Task<Exchange::Next> Exchange::inspect() {
 }
 
 Task<Exchange::Next> Exchange::disk_usage() {
-  co_return co_await rewritten([this](Json& usage) {
-    reduce_disk_usage(usage, [this](Kind kind, std::string_view id) {
+  const auto images = isolates_images() ? co_await visible_images() : std::set<std::string>();
+  co_return co_await rewritten([&](Json& usage) {
+    const auto visible = [&](Kind kind, std::string_view id) {
+      if (kind == Kind::kImage) return images.contains(std::string(id));
       const auto known = context_.ledger().find(kind, id);
       return known && known->owner == context_.spec.owner && known->role == Role::kBelonging;
-    });
+    };
+    reduce_disk_usage(usage, visible);
+    if (isolates_images()) reduce_image_usage(usage, visible);
   });
 }
 
@@ -226,6 +221,7 @@ Task<Exchange::Next> Exchange::events() {
     return fail(Error::not_found(not_found_message(kind, reference)));
   });
   if (!filters->empty()) target_.query.set("filters", filters->to_text());
+  if (isolates_images()) context_.seen_images.merge(co_await own_images());
   const std::optional<std::string> no_body;
   auto upstream = co_await send(no_body, false);
   if (!upstream) co_return co_await answer_error(upstream.error());
@@ -241,12 +237,16 @@ Task<Exchange::Next> Exchange::stream_events(Upstream upstream) {
   upstream.head.keep_alive = head_.keep_alive;
   auto written = co_await client_.write(to_bytes(upstream.head));
   Lines lines;
+  const auto visible = [this](Kind kind, std::string_view id) {
+    if (kind != Kind::kImage) return is_visible(kind, id);
+    return !isolates_images() || context_.seen_images.contains(std::string(id));
+  };
   while (written) {
     const auto piece = co_await upstream.connection->read_piece(reader);
     if (!piece || piece->empty()) break;
     std::string own;
     lines.feed(*piece, [&](std::string_view line) {
-      const auto event = event_for_owner(line, [this](Kind kind, std::string_view id) { return is_visible(kind, id); });
+      const auto event = event_for_owner(line, visible, image_owner());
       if (event) own.append(*event).append("\n");
     });
     own = context_.scope.in_job_words(std::move(own));

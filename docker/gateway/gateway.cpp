@@ -57,7 +57,7 @@ class Loop {
 
 class GatewayHost::Impl {
  public:
-  Impl(EngineWatch& watch, unsigned loops) : watch_(watch), disk_("gateway-disk", 1) {
+  Impl(EngineWatch& watch, unsigned loops) : watch_(watch), disk_("gateway-disk", 1), archives_("gateway-contexts", 2) {
     for (unsigned i = 0; i < std::max(1U, loops); ++i)
       loops_.push_back(std::make_unique<Loop>(watch.engine().address()));
   }
@@ -89,7 +89,10 @@ class GatewayHost::Impl {
                                                      .disk = disk_,
                                                      .counting = counting_,
                                                      .scope = scope_of(spec),
-                                                     .sessions = sessions_});
+                                                     .archives = archives_,
+                                                     .sessions = sessions_,
+                                                     .readings = {},
+                                                     .seen_images = {}});
     auto listener = std::make_shared<Listener>(loop.context(), std::move(context));
     const auto opened = loop.run([&] { return listener->open(); });
     if (!opened) return opened;
@@ -176,7 +179,8 @@ class GatewayHost::Impl {
   Counting counting_;
   BuildSessions sessions_;
   WorkerPool disk_;
-  std::vector<std::unique_ptr<Loop>> loops_;  // end before disk_, whose work comes back to them
+  WorkerPool archives_;
+  std::vector<std::unique_ptr<Loop>> loops_;  // end before the pools, whose work comes back to them
   std::atomic<std::size_t> next_loop_ = 0;
   mutable std::mutex mutex_;  // guards what follows
   std::map<std::string, Gateway> gateways_;

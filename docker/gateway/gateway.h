@@ -29,6 +29,8 @@ struct GatewaySpec {
   std::string staging;
   // Its clients come over the network (front.h), to an engine that doesn't see the directory. No staging then.
   bool remote = false;
+  // Where build contexts lie while they are read, in files without a name; on a disk. Empty: where temporary files do.
+  std::string contexts;
   ImageMode images = ImageMode::kClean;
   Policy policy;
   SharedVolumes shared_volumes;

@@ -65,6 +65,8 @@ std::optional<Refusal> check_connect(const Policy& policy, const Json& body);
 std::optional<Refusal> check_volume(const Policy& policy, const Json& body);
 std::optional<Refusal> check_build(const Policy& policy, const http::Query& query);
 std::optional<Refusal> check_pull(const Policy& policy, const http::Query& query);
+// Whether not every registry is allowed.
+bool limits_registries(const Policy& policy);
 // Of pulls, pushes, searches and whatever else makes the engine speak to a registry about reference.
 std::optional<Refusal> check_registry(const Policy& policy, std::string_view reference);
 // What the query of an endpoint asks for that is not carried: dropped silently it would do something else.

@@ -46,9 +46,12 @@ std::string registry_of(std::string_view reference) {
   return is_host ? canonical(first) : std::string(kHub);
 }
 
+bool limits_registries(const Policy& policy) {
+  return policy.level == PolicyLevel::kStrict || (policy.level != PolicyLevel::kTrusted && !policy.registries.empty());
+}
+
 std::optional<Refusal> check_registry(const Policy& policy, std::string_view reference) {
-  const bool limited = policy.level == PolicyLevel::kStrict || !policy.registries.empty();
-  if (policy.level == PolicyLevel::kTrusted || !limited) return std::nullopt;
+  if (!limits_registries(policy)) return std::nullopt;
   const auto registry = registry_of(reference);
   const bool listed = std::ranges::any_of(policy.registries,
                                           [&](const std::string& allowed) { return canonical(allowed) == registry; });

@@ -11,14 +11,15 @@ constexpr std::size_t kPrefix = 5;  // a flag and four bytes of length
 
 Error not_one_message() { return Error::invalid("the call must hold one message, not compressed"); }
 
-Task<void> relay_request(Stream& client, Stream& engine) {
-  while (true) {
-    auto bytes = co_await client.read();
-    if (!bytes) co_return engine.reset();
-    if (bytes->empty()) co_return engine.finish();
-    const auto written = co_await engine.write(std::move(*bytes));
-    if (!written) co_return;
-  }
+Headers status_of(Code code, std::string_view message) {
+  constexpr std::string_view kKept = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}";
+  return {{"grpc-status", std::to_string(static_cast<int>(code))}, {"grpc-message", percent_encode(message, kKept)}};
+}
+
+std::size_t size_in(std::string_view prefix) {
+  std::size_t size = 0;
+  for (std::size_t i = 1; i < kPrefix; ++i) size = size << 8 | static_cast<unsigned char>(prefix[i]);
+  return size;
 }
 
 }  // namespace
@@ -31,10 +32,25 @@ std::string frame(std::string_view message) {
 
 Result<std::string> unframe(std::string_view body) {
   if (body.size() < kPrefix || body[0] != '\0') return fail(not_one_message());
-  std::size_t size = 0;
-  for (std::size_t i = 1; i < kPrefix; ++i) size = size << 8 | static_cast<unsigned char>(body[i]);
-  if (body.size() - kPrefix != size) return fail(not_one_message());
+  if (body.size() - kPrefix != size_in(body)) return fail(not_one_message());
   return std::string(body.substr(kPrefix));
+}
+
+Result<std::vector<std::string>> MessageReader::feed(std::string_view bytes) {
+  kept_ += bytes;
+  std::vector<std::string> messages;
+  std::size_t begin = 0;
+  while (kept_.size() - begin >= kPrefix) {
+    const auto rest = std::string_view(kept_).substr(begin);
+    if (rest[0] != '\0') return fail(not_one_message());
+    const auto size = size_in(rest);
+    if (size > limit_) return fail(Error::too_large("the message is too large"));
+    if (rest.size() - kPrefix < size) break;
+    messages.emplace_back(rest.substr(kPrefix, size));
+    begin += kPrefix + size;
+  }
+  kept_.erase(0, begin);
+  return messages;
 }
 
 Task<Result<std::string>> read_all(Stream& stream, std::size_t limit) {
@@ -58,12 +74,21 @@ Task<void> answer(Stream& stream, std::string body) {
 }
 
 void answer_error(Stream& stream, Code code, std::string_view message) {
-  constexpr std::string_view kKept = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}";
-  stream.respond({{":status", "200"},
-                  {"content-type", "application/grpc"},
-                  {"grpc-status", std::to_string(static_cast<int>(code))},
-                  {"grpc-message", percent_encode(message, kKept)}},
-                 true);
+  Headers head{{":status", "200"}, {"content-type", "application/grpc"}};
+  for (auto& field : status_of(code, message)) head.push_back(std::move(field));
+  stream.respond(head, true);
+}
+
+void end_with_error(Stream& stream, Code code, std::string_view message) { stream.finish(status_of(code, message)); }
+
+Task<void> relay_request(Stream& from, Stream& to) {
+  while (true) {
+    auto bytes = co_await from.read();
+    if (!bytes) co_return to.reset();
+    if (bytes->empty()) co_return to.finish();
+    const auto written = co_await to.write(std::move(*bytes));
+    if (!written) co_return;
+  }
 }
 
 Task<void> relay_answer(Stream& engine, Stream& client) {

@@ -189,6 +189,11 @@ class Reaping {
     return settled;
   }
 
+  // Also where no image can have such a name, which a job may have asked for all the same.
+  static bool is_absent(const Error& error) {
+    return error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kInvalid;
+  }
+
   // True when the image is gone, or stays for good reason and is not the owner's any more.
   bool settle_image(const Belonging& image) {
     const auto stays = stays_for_others(image.id);
@@ -201,7 +206,7 @@ class Reaping {
         // Somebody else's container or image stands on it. It stays recorded, and goes with a later sweep.
         in_use_.insert(image.id);
         return true;
-      } else if (removed.error().kind != ErrorKind::kNotFound) {
+      } else if (!is_absent(removed.error())) {
         return refuse(image, removed.error());
       }
     }
@@ -227,7 +232,7 @@ class Reaping {
   // somebody else moved since is theirs; one that the owner pulled anew keeps what the registry says.
   Result<void> restore(const ImageRecord& record) {
     const auto now = watch_.engine().inspect_image(record.reference);
-    if (!now) return now.error().kind == ErrorKind::kNotFound ? Result<void>() : fail(now.error());
+    if (!now) return is_absent(now.error()) ? Result<void>() : fail(now.error());
     const bool own =
         image_owner_of(watch_.server_id(), now->labels) == owner_ || std::ranges::find(made_, now->id) != made_.end();
     if (!own || record.previous_image_id.empty() || now->id == record.previous_image_id) return {};

@@ -15,6 +15,8 @@ CREATE TABLE IF NOT EXISTS images (
   engine TEXT NOT NULL, owner TEXT NOT NULL, reference TEXT NOT NULL,
   existed_before INTEGER NOT NULL, previous_image_id TEXT NOT NULL,
   PRIMARY KEY (engine, owner, reference)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen_images (
+  engine TEXT NOT NULL, owner TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (engine, owner, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS renamed_containers (
   engine TEXT NOT NULL, container_id TEXT NOT NULL, owner TEXT NOT NULL,
   PRIMARY KEY (engine, container_id)) WITHOUT ROWID;
@@ -120,6 +122,18 @@ Result<bool> Store::image_wanted_by_others(std::string_view engine, std::string_
   });
 }
 
+Result<void> Store::record_seen_image(std::string_view engine, std::string_view owner, std::string_view id) {
+  return database_->run([&](SQLite::Database& db) {
+    execute(db, "INSERT OR IGNORE INTO seen_images VALUES (?, ?, ?)", own(engine), own(owner), own(id));
+  });
+}
+
+Result<std::vector<std::string>> Store::seen_images(std::string_view engine, std::string_view owner) {
+  return database_->use([&](SQLite::Database& db) {
+    return texts(db, "SELECT id FROM seen_images WHERE engine = ? AND owner = ?", own(engine), own(owner));
+  });
+}
+
 Result<void> Store::record_rename(std::string_view engine, std::string_view container_id, std::string_view owner) {
   return database_->run([&](SQLite::Database& db) {
     execute(db, "INSERT OR REPLACE INTO renamed_containers VALUES (?, ?, ?)", own(engine), own(container_id),
@@ -148,6 +162,7 @@ Result<std::vector<std::string>> Store::image_owners(std::string_view engine) {
 Result<void> Store::forget_owner(std::string_view engine, std::string_view owner) {
   return database_->run([&](SQLite::Database& db) {
     execute(db, "DELETE FROM images WHERE engine = ? AND owner = ?", own(engine), own(owner));
+    execute(db, "DELETE FROM seen_images WHERE engine = ? AND owner = ?", own(engine), own(owner));
     execute(db, "DELETE FROM renamed_containers WHERE engine = ? AND owner = ?", own(engine), own(owner));
   });
 }

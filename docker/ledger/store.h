@@ -44,6 +44,11 @@ class Store {
   // Whether an owner other than this has recorded the reference.
   Result<bool> image_wanted_by_others(std::string_view engine, std::string_view owner, std::string_view reference);
 
+  // An image, by its id, that owner got by itself (pulled or loaded): one whose images are isolated sees it. Gone with
+  // the owner.
+  Result<void> record_seen_image(std::string_view engine, std::string_view owner, std::string_view id);
+  Result<std::vector<std::string>> seen_images(std::string_view engine, std::string_view owner);
+
   // A renamed container's check no longer fits its name; this says that it is ours all the same.
   Result<void> record_rename(std::string_view engine, std::string_view container_id, std::string_view owner);
   Result<std::vector<std::string>> renamed_containers(std::string_view engine);

@@ -92,6 +92,9 @@ IMAGES = {
     "pushed": "docker push $I",
     "removed": "docker rmi -f $I",
     "by its id": "docker run --rm --pull never $ID cat /s; docker save $ID | tar -tv",
+    "pulled in vain": "docker pull $I; docker run --rm --pull never $I cat /s",
+    "in events": "timeout 20 docker events --since 1 --until $(date +%s) --filter type=image --format '{{json .}}'",
+    "in the disk's usage": "docker system df -v; docker system df -v --format '{{json .}}'",
     "by a prefix of its id": "docker run --rm --pull never $(echo $ID | cut -c8-20) cat /s",
 }
 
@@ -203,6 +206,8 @@ class Bypasses(ServerTest):
                                   check=False).stdout
                 self.assertNotIn(self.secret, out)
                 self.assertNotIn(f"{self.agent}:1\"", out)
+                if name in ("in events", "in the disk's usage"):
+                    self.assertNotIn(f"theirs-{self.agent}", out)
         self.assertEqual(docker("images", "-q", "--no-trunc", f"theirs-{self.agent}"), image)
         self.gocd.complete(alone, job, profile, self.cluster)
         self.until_gone(alone)

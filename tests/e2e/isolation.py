@@ -188,11 +188,14 @@ END
         job, profile = gocd.job(9, name="alone"), {**self.profile("sleep 3000"), "Images": "isolated"}
         agent = self.bring_up(job, profile)
         out = self.shell(agent, "docker images -q | wc -l; docker inspect $B; docker history $B; docker run --pull never $B true; "
-                                "printf 'FROM %s\\nCMD echo mine\\n' $B | docker build -q -t e2e-own:1 - >/dev/null; "
-                                "docker run --rm e2e-own:1; docker images --format '{{.Repository}}'; docker save $B | wc -c")
+                                "mkdir -p ~/r/bin; cp /bin/busybox ~/r/bin/sh; tar -C ~/r -c . | docker import - e2e-base:1 >/dev/null; "
+                                "printf 'FROM e2e-base:1\\nCMD echo mine\\n' | docker build -q -t e2e-own:1 - >/dev/null; "
+                                "docker run --rm e2e-own:1; docker images --format '{{.Repository}}' | sort; docker save $B | wc -c; "
+                                "docker info --format '{{.Images}} images'")
         self.assertEqual(out.splitlines()[0], "0")
         self.assertEqual(out.lower().count("no such"), 4, out)
-        self.assertIn("mine\ne2e-own\n", out)
+        self.assertIn("mine\ne2e-base\ne2e-own\n", out)
+        self.assertIn("\n2 images\n", out)
         self.gocd.complete(agent, job, profile, self.cluster)
         self.until_gone(agent)
 

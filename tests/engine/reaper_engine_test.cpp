@@ -186,5 +186,15 @@ TEST_F(ReaperOnEngine, KnowsAfterARestartWhatIsOurs) {
   second.stop();
 }
 
+TEST_F(ReaperOnEngine, WhatNoImageCanBeNamedHoldsNothingUp) {
+  const auto engine = engine_->address().text();
+  for (const auto* reference : {"bad:", "UPPER/CASE:1", "a b:1", "absent:1"})
+    ASSERT_TRUE(store_->record_image({.engine = engine, .owner = owner_, .reference = reference}));
+  ASSERT_TRUE(watch_.resync());
+  const auto report = reap(watch_, owner_, {});
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->complete()) << testing::PrintToString(report->left);
+}
+
 }  // namespace
 }  // namespace ebbtide

@@ -69,7 +69,7 @@ Task<void> serve_call(std::shared_ptr<grpc::Stream> stream, const Answer& answer
   if (!body) co_return;
   if (const auto given = answer({.head = stream->head(), .body = *body})) {
     stream->when_closed(nullptr);
-    co_await grpc::answer(*stream, grpc::frame(*given));
+    co_await grpc::answer(*stream, *given);
   }
 }
 

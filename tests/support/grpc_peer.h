@@ -43,8 +43,8 @@ struct GrpcCall {
   std::string_view path() const { return grpc::value_of(head, ":path"); }
 };
 
-// Serves calls on wire until its connection ends. Nothing for a call: it is left open, and ended is called when the
-// client resets it.
+// Serves calls on wire until its connection ends: answer gives the answer's body, as framed. Nothing for a call: it is
+// left open, and ended is called when the client resets it.
 void serve_grpc(Wire& wire, const std::function<std::optional<std::string>(const GrpcCall&)>& answer,
                 const std::function<void()>& ended);
 

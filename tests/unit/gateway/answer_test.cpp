@@ -67,6 +67,30 @@ TEST(Answer, DiskUsageLeaksNothingOfOthersInItsNewForm) {
             R"({"ImageUsage":{"TotalCount":3},"ContainerUsage":{"TotalCount":1,"Items":[{"Id":"own-1"}]}})");
 }
 
+TEST(Answer, DiskUsageShowsTheImagesThatAreSeen) {
+  auto usage = Json::parse(R"({"LayersSize":50,"Images":[{"Id":"own-1","Size":5},{"Id":"other","Size":7}],
+      "ImageUsage":{"TotalCount":3}})");
+  reduce_image_usage(usage, visible);
+  EXPECT_EQ(usage.dump(), R"({"LayersSize":5,"Images":[{"Id":"own-1","Size":5}]})");
+}
+
+TEST(Answer, EventsOfImagesAreOfThoseThatAreSeenOrBearTheOwnersLabel) {
+  const auto of = [](const std::string& id, const std::string& owner) {
+    return R"({"Type":"image","Action":"tag","Actor":{"ID":")" + id + R"(","Attributes":{"ebbtide.image-agent":")" +
+           owner + R"("}}})";
+  };
+  EXPECT_TRUE(event_for_owner(of("own-1", ""), visible, "s1/a1"));
+  EXPECT_TRUE(event_for_owner(of("other", "s1/a1"), visible, "s1/a1"));
+  EXPECT_FALSE(event_for_owner(of("other", "s1/a2"), visible, "s1/a1"));
+  EXPECT_FALSE(event_for_owner(of("other", ""), visible, ""));
+}
+
+TEST(Answer, InfoCountsTheImagesThatAreSeen) {
+  auto info = Json::parse(R"({"Containers":9,"Images":4})");
+  reduce_info(info, {.images = 1});
+  EXPECT_EQ(info["Images"], 1);
+}
+
 TEST(Answer, InfoCountsTheOwnersContainers) {
   auto info =
       Json::parse(R"({"Containers":9,"ContainersRunning":8,"ContainersPaused":0,"ContainersStopped":1,"Images":4,
@@ -93,7 +117,8 @@ INSTANTIATE_TEST_SUITE_P(
         EventCase{R"({"Type":"container","Action":"start","Actor":{"ID":"own-1"}})", true},
         EventCase{R"({"Type":"container","Action":"exec_create: ls","Actor":{"ID":"own-1"}})", true},
         EventCase{R"({"Type":"container","Action":"start","Actor":{"ID":"other"}})", false},
-        EventCase{R"({"Type":"image","Action":"pull","Actor":{"ID":"busybox"}})", true},
+        EventCase{R"({"Type":"image","Action":"pull","Actor":{"ID":"busybox"}})", false},
+        EventCase{R"({"Type":"image","Action":"pull","Actor":{"ID":"own-image"}})", true},
         EventCase{R"({"Type":"network","Action":"create","Actor":{"ID":"own-n"}})", true},
         EventCase{R"({"Type":"network","Action":"create","Actor":{"ID":"other"}})", false},
         EventCase{R"({"Type":"network","Action":"connect","Actor":{"ID":"b","Attributes":{"container":"own-1"}}})",
@@ -117,7 +142,8 @@ TEST(Answer, EventsLoseReservedAttributes) {
 }
 
 TEST(Answer, EventsKeepTheirRecordSeparator) {
-  EXPECT_EQ(event_for_owner("\x1e{\"Type\":\"image\"}", visible), "\x1e{\"Type\":\"image\"}");
+  EXPECT_EQ(event_for_owner("\x1e{\"Actor\":{\"ID\":\"own-1\"},\"Type\":\"image\"}", visible),
+            "\x1e{\"Actor\":{\"ID\":\"own-1\"},\"Type\":\"image\"}");
 }
 
 TEST(Answer, ForeignObjectsAreUnknownInTheEnginesWords) {

@@ -101,6 +101,17 @@ TEST(BuildMessage, IsolatedImagesShareNoCache) {
   EXPECT_EQ(passed(request).frontend_attrs().at(std::string(kCacheNamespace)), "of-a2");
 }
 
+TEST(BuildMessage, IsolatedImagesImportNoCacheThatAnotherImageMayHold) {
+  auto request = plain_build();
+  request.mutable_cache()->add_import_refs("theirs:1");
+  request.mutable_cache()->add_imports("\x0a\x08registry");
+  (*request.mutable_frontend_attrs())["cache-from"] = "theirs:1";
+  const auto sent = passed(request, {}, ImageMode::kIsolated);
+  EXPECT_TRUE(sent.cache().import_refs().empty() && sent.cache().imports().empty());
+  EXPECT_FALSE(sent.frontend_attrs().contains("cache-from"));
+  EXPECT_EQ(passed(request).cache().import_refs_size(), 1);
+}
+
 struct Bypass {
   const char* name;
   const char* rule;
@@ -136,6 +147,15 @@ INSTANTIATE_TEST_SUITE_P(
                [](auto& r) { (*r.mutable_frontend_attrs())["context"] = "http://169.254.169.254/"; }},
         Bypass{"GitContext", "remote-context",
                [](auto& r) { (*r.mutable_frontend_attrs())["context"] = "git@internal:x.git"; }},
+        Bypass{"ContextOfAnotherName", "remote-context",
+               [](auto& r) {
+                 (*r.mutable_frontend_attrs())["contextkey"] = "label:x";
+                 (*r.mutable_frontend_attrs())["label:x"] = "http://169.254.169.254/";
+               }},
+        Bypass{"GitContextOfAnyUser", "remote-context",
+               [](auto& r) { (*r.mutable_frontend_attrs())["context"] = "me@internal:x.git"; }},
+        Bypass{"NamedContextWithoutSlashes", "remote-context",
+               [](auto& r) { (*r.mutable_frontend_attrs())["context:x"] = "git:internal/x"; }},
         Bypass{"RemoteNamedContext", "remote-context",
                [](auto& r) { (*r.mutable_frontend_attrs())["context:x"] = "https://internal/x.tar"; }},
         Bypass{"UnknownOutput", "build-output", [](auto& r) { r.set_exporter("containerd"); }},
@@ -206,12 +226,12 @@ TEST(BuildMessage, FieldsOfALaterBuildKitAreRefused) {
 
 TEST(BuildMessage, WhatOnlyThePolicyDoesNotReadStaysAsItIs) {
   SolveRequest request = plain_build();
-  request.set_cache("\x0a\x01x");
+  ASSERT_TRUE(request.mutable_cache()->ParseFromString("\x0a\x01x"));
   // A definition's metadata and source, fields 2 and 3.
   const std::string rest("\x12\x05\x0a\x01k\x12\x00\x1a\x02\x0a\x00", 11);
   ASSERT_TRUE(request.mutable_definition()->ParseFromString(rest));
   const auto sent = passed(request);
-  EXPECT_EQ(sent.cache(), request.cache());
+  EXPECT_EQ(sent.cache().SerializeAsString(), "\x0a\x01x");
   EXPECT_EQ(sent.definition().SerializeAsString(), rest);
 }
 

@@ -30,7 +30,8 @@ class GatewayBuildCall : public GatewayTest {
     open([this](Wire& wire, const auto& asked) {
       if (asked.target.find("/images/json") != std::string::npos)
         return wire.write(answer_text(200, R"([{"Id":"sha256:before"}])"));
-      if (asked.target.find("/images/") != std::string::npos) return wire.write(answer_text(404, "{}"));
+      if (asked.target.find("/images/") != std::string::npos)
+        return wire.write(answer_text(calls().empty() ? 404 : 200, "{}"));  // the image that a build makes
       wire.write(kUpgraded);
       if (asked.target.ends_with("/session"))
         wire.read_to_end();
@@ -45,10 +46,10 @@ class GatewayBuildCall : public GatewayTest {
     const std::scoped_lock lock(mutex_);
     calls_.push_back(call);
     if (call.path() == kControl + "Info") return std::nullopt;  // left open
-    if (call.path() != kControl + "Solve") return "answer";
+    if (call.path() != kControl + "Solve") return grpc::frame("answer");
     buildkit::SolveResponse response;
     (*response.mutable_exporter_response())["containerimage.digest"] = "sha256:made";
-    return response.SerializeAsString();
+    return grpc::frame(response.SerializeAsString());
   }
   std::vector<GrpcCall> calls() const {
     const std::scoped_lock lock(mutex_);

@@ -72,6 +72,16 @@ TEST(Store, KnowsWhatOthersWantAndForgetsAnOwnerOnly) {
   EXPECT_EQ(*store.image_owners("e"), std::vector<std::string>{"a1"});
 }
 
+TEST(Store, WhatAnOwnerSeesIsItsOwnAndGoesWithIt) {
+  Store store(Database::in_memory());
+  for (int twice = 0; twice < 2; ++twice) ASSERT_TRUE(store.record_seen_image("e", "a1", "sha256:1"));
+  EXPECT_EQ(*store.seen_images("e", "a1"), std::vector<std::string>{"sha256:1"});
+  EXPECT_TRUE(store.seen_images("e", "a2")->empty());
+  EXPECT_TRUE(store.images_of("e", "a1")->empty()) << "it is nothing to remove";
+  ASSERT_TRUE(store.forget_owner("e", "a1"));
+  EXPECT_TRUE(store.seen_images("e", "a1")->empty());
+}
+
 TEST(Store, AFailedPieceOfWorkLeavesNothingBehind) {
   const auto database = Database::in_memory();
   Store store(database);

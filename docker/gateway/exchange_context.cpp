@@ -1,0 +1,93 @@
+#include <filesystem>
+
+#include "docker/base/text.h"
+#include "docker/gateway/buildkit.h"
+#include "docker/gateway/exchange.h"
+
+namespace ebbtide::gateway {
+namespace {
+
+constexpr std::uint64_t kMaxContext = 8ULL << 30;
+
+// X-Registry-Config: a client's logins by registry, as base64 of a JSON object. What can't be read is none.
+std::map<std::string, Json> logins_of(std::string_view header) {
+  std::map<std::string, Json> logins;
+  const auto decoded = base64_decode(header);
+  const auto given = decoded ? Json::parse(*decoded, nullptr, false) : Json();
+  if (!given.is_object()) return logins;
+  for (const auto& [server, login] : given.items()) {
+    auto name = std::string_view(server);
+    for (const std::string_view scheme : {"https://", "http://"})
+      if (name.starts_with(scheme)) name.remove_prefix(scheme.size());
+    logins[registry_of(std::string(name.substr(0, name.find('/'))) + "/x")] = login;
+  }
+  return logins;
+}
+
+}  // namespace
+
+Task<std::optional<Refusal>> Exchange::admit_context(std::optional<BuildArchive>& context) {
+  const auto unread = [](const Error& error) { return Refusal{"build-image", error.message}; };
+  if (!target_.query.get("remote").value_or("").empty())
+    co_return Refusal{"build-image", "the Dockerfile can't be read: check the sources out and build from there"};
+  auto arguments = parse_build_arguments(target_.query.get("buildargs").value_or(""));
+  if (!arguments) co_return unread(arguments.error());
+  const std::filesystem::path folder = context_.spec.contexts;
+  auto archive = BuildArchive::create(folder.empty() ? std::filesystem::temp_directory_path() : folder,
+                                      target_.query.get("dockerfile").value_or(""), kMaxContext);
+  if (!archive) co_return unread(archive.error());
+  const auto taken = co_await take_context(*archive);
+  if (!taken) co_return unread(taken.error());
+  // The classic builder knows no frontends.
+  if (limits_registries(context_.spec.policy)) target_.query.remove("pull");
+  std::vector<DockerfileBuild> builds;
+  builds.push_back({archive->dockerfile(), {.values = std::move(*arguments), .own_frontend = true}});
+  auto logins = logins_of(head_.fields.find("X-Registry-Config").value_or(""));
+  auto refusal = co_await admit_builds(std::move(builds), std::move(logins));
+  if (!refusal) context = std::move(*archive);
+  co_return refusal;
+}
+
+Task<Result<void>> Exchange::take_context(BuildArchive& context) {
+  body_read_ = true;
+  const auto invited = co_await invite_body();
+  if (!invited) co_return fail(invited.error());
+  http::BodyReader body({head_.framing, head_.length});
+  while (true) {
+    const auto piece = co_await client_.read_piece(body);
+    if (!piece) co_return fail(piece.error());
+    if (piece->empty()) break;
+    const auto kept = co_await off_loop(context_.archives, [&] { return context.write(*piece); });
+    if (kept) continue;
+    head_.keep_alive = false;  // the rest of it is still to come
+    co_return fail(kept.error());
+  }
+  while (true) {
+    const auto done = co_await off_loop(context_.archives, [&] { return context.scan(); });
+    if (!done) co_return fail(done.error());
+    if (*done) co_return Result<void>();
+  }
+}
+
+Task<Result<Exchange::Upstream>> Exchange::send_context(BuildArchive& context) {
+  auto lease = co_await context_.upstream.acquire(true);
+  if (!lease) co_return fail(lease.error());
+  Upstream upstream{.connection = std::move(lease->connection), .head = {}};
+  client_state_.upstream = upstream.connection.get();
+  auto head = upstream_head(std::nullopt, true);
+  for (const auto* name : {"Content-Length", "Content-Encoding", "Expect"}) head.fields.remove(name);
+  head.fields.set("Transfer-Encoding", "chunked");
+  head.framing = http::Framing::kChunked;
+  auto written = co_await upstream.connection->write(to_bytes(head));
+  while (written) {
+    const auto piece = co_await off_loop(context_.archives, [&] { return context.next(); });
+    if (!piece) co_return fail(piece.error());
+    if (piece->empty()) break;
+    written = co_await upstream.connection->write_chunk(*piece);
+  }
+  // The engine may answer before it has read all; its answer says why.
+  if (written) written = co_await upstream.connection->end_chunks();
+  co_return co_await read_answer(std::move(upstream));
+}
+
+}  // namespace ebbtide::gateway

@@ -1,0 +1,45 @@
+"""A registry of images on loopback, for tests: Debian's docker-registry."""
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import urllib.request
+
+from harness import docker, free_port, until
+
+CONFIG = """\
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
+http: {{addr: 127.0.0.1:{port}}}
+"""
+
+
+class Registry:
+    def __init__(self):
+        self.port = free_port()
+        self.name = f"127.0.0.1:{self.port}"
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ebbtide-registry-"))
+        (self.folder / "config.yml").write_text(CONFIG.format(folder=self.folder, port=self.port))
+        with open(self.folder / "log", "w") as log:
+            self.process = subprocess.Popen(["docker-registry", "serve", str(self.folder / "config.yml")], stdout=log, stderr=log)
+        until("the registry", self.answers, 20)
+
+    def answers(self):
+        try:
+            return urllib.request.urlopen(f"http://{self.name}/v2/", timeout=5).status == 200
+        except OSError:
+            return False
+
+    def put(self, image, name):
+        """An image of the engine, which has it by this name no more; its reference."""
+        reference = f"{self.name}/{name}"
+        docker("tag", image, reference)
+        docker("push", "-q", reference)
+        docker("rmi", reference)
+        return reference
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        shutil.rmtree(self.folder)

@@ -1,0 +1,271 @@
+// Where builds are read (isolated images): which builds reach the engine, and as what.
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <condition_variable>
+
+#include "buildkit.pb.h"
+#include "docker/base/text.h"
+#include "tests/support/grpc_peer.h"
+#include "tests/unit/gateway/gateway_harness.h"
+
+namespace ebbtide::gateway::test {
+namespace {
+
+using ebbtide::test::GrpcAnswer;
+using ebbtide::test::GrpcCall;
+using ebbtide::test::GrpcClient;
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+const std::string kUpgraded = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+const std::string kFiles = "/moby.filesync.v1.FileSync/DiffCopy";
+const std::string kOwnLabel = R"({"Labels":{"ebbtide.image-agent":"s1/a1"}})";
+
+std::string image(const std::string& id, const std::string& tag, const std::string& config = "{}") {
+  return R"({"Id":"sha256:)" + id + R"(","RepoTags":[")" + tag + R"("],"RepoDigests":["pulled@sha256:d1"],"Config":)" +
+         config + "}";
+}
+
+// One file of a ustar archive.
+std::string tar_entry(const std::string& name, const std::string& content) {
+  std::string head(512, '\0');
+  const auto put = [&](std::size_t at, const std::string& value) { head.replace(at, value.size(), value); };
+  std::array<char, 13> size{};
+  std::snprintf(size.data(), size.size(), "%011zo", content.size());
+  put(0, name);
+  put(100, "0000644");
+  put(108, "0000000");
+  put(116, "0000000");
+  put(124, size.data());
+  put(136, "00000000000");
+  put(148, "        ");
+  put(156, "0");
+  put(257, std::string("ustar\00000", 8));
+  unsigned sum = 0;
+  for (const char c : head) sum += static_cast<unsigned char>(c);
+  std::array<char, 8> check{};
+  std::snprintf(check.data(), check.size(), "%06o", sum);
+  put(148, check.data());
+  return head + content + std::string((512 - content.size() % 512) % 512, '\0');
+}
+
+std::string context(const std::string& dockerfile) {
+  return tar_entry("Dockerfile", dockerfile) + tar_entry("other", "x") + std::string(1024, '\0');
+}
+
+class GatewayReadBuilds : public GatewayTest {
+ protected:
+  void SetUp() override {
+    images_["theirs:1"] = image("theirs", "theirs:1");
+    images_["mine:1"] = image("mine", "mine:1", kOwnLabel);
+    open([this](Wire& wire, const auto& asked) { return serve(wire, asked); }, {.images = ImageMode::kIsolated});
+  }
+
+  bool serve(Wire& wire, const ScriptedServer::Request& asked) {
+    const auto path = asked.target.substr(asked.target.find('/', 1));
+    if (path == "/session") return serve_session(wire);
+    if (path.starts_with("/images/create")) return wire.write(pull(asked));
+    if (path.starts_with("/images/")) {
+      if (path.find("bad%3A") != std::string::npos || path.find("bad:") != std::string::npos)
+        return wire.write(answer_text(400, R"({"message":"invalid reference format"})"));
+      const std::scoped_lock lock(mutex_);
+      const auto found = images_.find(*percent_decode(path.substr(8, path.size() - 8 - 5)));
+      return wire.write(found == images_.end() ? answer_text(404, R"({"message":"none"})")
+                                               : answer_text(200, found->second));
+    }
+    if (asked.method == "POST" && path.starts_with("/build") && asked.head.find("chunked") != std::string::npos)
+      context_ = wire.read_until("0\r\n\r\n");
+    return wire.write(answer_text(200, ""));
+  }
+
+  // What a registry has is "pulled:1".
+  std::string pull(const ScriptedServer::Request& asked) {
+    const std::scoped_lock lock(mutex_);
+    pulls_.push_back(asked.head);
+    if (asked.target.find("fromImage=pulled&") == std::string::npos)
+      return answer_text(404, R"({"message":"pull access denied"})");
+    for (const auto* name : {"pulled:1", "pulled@sha256:d1"}) images_[name] = image("pulled", "pulled:1");
+    return answer_text(200, "{\"status\":\"Digest: sha256:d1\"}\r\n{\"status\":\"Status: done\"}\r\n");
+  }
+
+  // An engine that fetches the Dockerfile of a build as soon as it is asked to.
+  bool serve_session(Wire& wire) {
+    wire.write(kUpgraded);
+    GrpcClient engine(wire);
+    while (!fetch_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    auto answer = engine.call(fetch_path_, "", {{"dir-name", folder_name_}});
+    const std::scoped_lock lock(mutex_);
+    fetched_ = std::move(answer);
+    changed_.notify_all();
+    return false;
+  }
+
+  // What the engine gets of a client's Dockerfile, in a session of a build.
+  GrpcAnswer fetched(const std::string& dockerfile, const std::string& query = "") {
+    auto wire = client();
+    EXPECT_TRUE(
+        wire.write("POST /v1.41/session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+                   "X-Docker-Expose-Session-Uuid: x\r\n\r\n"));
+    EXPECT_THAT(wire.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 101"));
+    if (query != "no build")
+      EXPECT_THAT(post("/v1.41/build?version=2&session=x&remote=client-session" + query, ""),
+                  StartsWith("HTTP/1.1 200"));
+    fetch_ = true;
+    std::thread peer([&] {
+      ebbtide::test::serve_grpc(
+          wire, [&](const GrpcCall&) { return sent(dockerfile); }, [] {});
+    });
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::seconds(20), [this] { return fetched_.has_value(); });
+    lock.unlock();
+    peer.join();
+    EXPECT_TRUE(fetched_);
+    return fetched_.value_or(GrpcAnswer());
+  }
+
+  static std::string sent(const std::string& dockerfile) {
+    buildkit::FilePacket name;
+    name.mutable_stat()->set_path("Dockerfile");
+    buildkit::FilePacket data;
+    data.set_type(buildkit::FilePacket::DATA);
+    data.set_data(dockerfile);
+    auto end = data;
+    end.clear_data();
+    std::string all;
+    for (const auto& packet : {name, data, end}) all += grpc::frame(packet.SerializeAsString());
+    return all;
+  }
+
+  std::string build(const std::string& dockerfile, const std::string& query = "", const std::string& headers = "") {
+    const auto tar = context(dockerfile);
+    return ask("POST /v1.41/build?" + query + " HTTP/1.1\r\nHost: d\r\n" + headers +
+               "Content-Length: " + std::to_string(tar.size()) + "\r\n\r\n" + tar);
+  }
+  std::vector<std::string> pulls() {
+    const std::scoped_lock lock(mutex_);
+    return pulls_;
+  }
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::map<std::string, std::string> images_;  // by reference, as inspected
+  std::vector<std::string> pulls_;             // heads
+  std::optional<GrpcAnswer> fetched_;
+  std::string context_;  // of the last build, as the engine got it
+  std::atomic<bool> fetch_ = false;
+  std::string fetch_path_ = kFiles;
+  std::string folder_name_ = "dockerfile";
+};
+
+TEST_F(GatewayReadBuilds, ASentDockerfileReachesTheEngineWholeWhereItTakesWhatTheJobSees) {
+  const auto answer = fetched("FROM mine:1\n");
+  EXPECT_EQ(answer.status(), "0");
+  EXPECT_EQ(answer.body, sent("FROM mine:1\n"));
+}
+
+TEST_F(GatewayReadBuilds, ASentDockerfileThatTakesAnothersImageNeverBecomesWhole) {
+  const auto answer = fetched("FROM theirs:1\n");
+  EXPECT_EQ(answer.status(), "7");
+  EXPECT_THAT(std::string(grpc::value_of(answer.trailers, "grpc-message")),
+              AllOf(HasSubstr("pull access denied"), HasSubstr("(rule: build-image)")));
+  EXPECT_LT(answer.body.size(), sent("FROM theirs:1\n").size());
+  EXPECT_EQ(host_->counters().refusals["build-image"], 1U);
+  EXPECT_THAT(audited(), Contains(testing::Field(&AuditRecord::rule, "build-image")));
+}
+
+TEST_F(GatewayReadBuilds, TheEngineReadsADockerfileItselfWhateverFrontendItAsksFor) {
+  const auto answer = fetched("# syntax=theirs:1\nFROM mine:1\n");
+  EXPECT_EQ(answer.status(), "0");
+  EXPECT_EQ(answer.body, sent("# ignore=theirs:1\nFROM mine:1\n"));
+}
+
+TEST_F(GatewayReadBuilds, AFrontendOfAnUncommonFormIsRefused) {
+  EXPECT_EQ(fetched("#\n\n# syntax=theirs:1\nFROM mine:1\n").status(), "7");
+}
+
+TEST_F(GatewayReadBuilds, TheArgumentsOfTheBuildCount) {
+  const auto answer = fetched("ARG BASE=mine\nFROM $BASE:1\n", "&buildargs=%7B%22BASE%22%3A%22theirs%22%7D");
+  EXPECT_EQ(answer.status(), "7");
+}
+
+TEST_F(GatewayReadBuilds, ADockerfileOfNoBuildIsNotSent) {
+  EXPECT_EQ(fetched("FROM mine:1\n", "no build").status(), "7");
+}
+
+TEST_F(GatewayReadBuilds, OtherFoldersAreNotRead) {
+  folder_name_ = "context";
+  EXPECT_EQ(fetched("FROM theirs:1\n").status(), "0");
+}
+
+TEST_F(GatewayReadBuilds, FilesAreSentInNoOtherWay) {
+  fetch_path_ = "/moby.filesync.v1.FileSync/TarStream";
+  EXPECT_EQ(fetched("FROM theirs:1\n").status(), "12");
+}
+
+TEST_F(GatewayReadBuilds, BuildsWhoseDockerfileComesInAnotherWayAreRefused) {
+  const std::string from_session = "version=2&remote=client-session";
+  const std::vector<std::string> queries = {"version=2&remote=upload-request", "version=2", from_session,
+                                            from_session + "&dockerfile=x.dockerignore",
+                                            from_session + "&buildargs=%7B%22BUILDKIT_SYNTAX%22%3A%22x%22%7D"};
+  for (const auto& query : queries)
+    EXPECT_THAT(post("/v1.41/build?" + query, ""), HasSubstr("(rule: build-image)")) << query;
+  for (const auto& request : server_->requests()) EXPECT_THAT(request, Not(HasSubstr("/build")));
+}
+
+TEST_F(GatewayReadBuilds, TheClassicBuildersContextIsWrittenAnewWithTheDockerfileAtItsEnd) {
+  EXPECT_THAT(build("FROM mine:1\nRUN x\n", "t=a"), StartsWith("HTTP/1.1 200"));
+  const auto other = context_.find("other");
+  EXPECT_NE(other, std::string::npos);
+  EXPECT_NE(context_.find("FROM mine:1\nRUN x\n", other), std::string::npos);
+}
+
+TEST_F(GatewayReadBuilds, ABuildThatTakesAnothersImageNeverReachesTheEngine) {
+  for (const auto* dockerfile : {"FROM theirs:1\n", "FROM mine:1\nCOPY --from=theirs:1 /s /s\n", "FROM sha256:theirs\n",
+                                 "ARG B=theirs\nFROM $B:1\n"})
+    EXPECT_THAT(build(dockerfile), AllOf(StartsWith("HTTP/1.1 403"), HasSubstr("(rule: build-image)"))) << dockerfile;
+  EXPECT_EQ(context_, "");
+}
+
+TEST_F(GatewayReadBuilds, WhatAnImageMakesThoseWhoBuildUponItTakeCountsToo) {
+  images_["mine:2"] = image("mine2", "mine:2",
+                            R"({"Labels":{"ebbtide.image-agent":"s1/a1"},"OnBuild":["COPY --from=theirs:1 /s /s"]})");
+  EXPECT_THAT(build("FROM mine:2\n"), StartsWith("HTTP/1.1 403"));
+}
+
+TEST_F(GatewayReadBuilds, AStageHasNoNameOfAnothersImage) {
+  images_["base"] = image("base", "base:latest");
+  EXPECT_THAT(build("FROM mine:1 AS base\nFROM base\n"), AllOf(StartsWith("HTTP/1.1 403"), HasSubstr("stage base")));
+  EXPECT_THAT(build("FROM mine:1 AS other\nFROM other\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(GatewayReadBuilds, WhatIsInARegistryIsPulledOnTheJobsBehalfWithItsLogin) {
+  const auto logins = base64_encode(R"({"https://index.docker.io/v1/":{"username":"u"}})");
+  EXPECT_THAT(build("FROM pulled:1\n", "", "X-Registry-Config: " + logins + "\r\n"), StartsWith("HTTP/1.1 200"));
+  ASSERT_EQ(pulls().size(), 1U);
+  EXPECT_THAT(pulls()[0], HasSubstr("X-Registry-Auth: " + base64_encode(R"({"username":"u"})")));
+  EXPECT_THAT(build("FROM pulled:1\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(pulls().size(), 1U) << "it is the job's now";
+  EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(GatewayReadBuilds, APullThatFailsGivesNothing) {
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=theirs&tag=1", ""), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(get("/v1.41/images/theirs:1/json"), StartsWith("HTTP/1.1 404")) << "that one is another's";
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=later&tag=1", ""), StartsWith("HTTP/1.1 404"));
+  post("/v1.41/images/create?fromImage=bad:", "");
+  for (const auto& record : *watch_->store().images_of("unix://" + server_->path(), "a1"))
+    EXPECT_EQ(record.reference, "theirs:1") << "whoever makes later:1 keeps it, and no image can be bad:";
+}
+
+TEST_F(GatewayReadBuilds, APulledImageIsSeenAtOnce) {
+  EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=pulled&tag=1", ""), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 200"));
+}
+
+}  // namespace
+}  // namespace ebbtide::gateway::test
