@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,8 @@
 namespace ebbtide::gateway {
 namespace {
 
+constexpr std::uint64_t kLookEvery = 16 << 20;
+constexpr std::uint64_t kRoomLeft = 1 << 30;
 constexpr std::size_t kPiece = 64 * 1024;
 constexpr std::size_t kAnswer = 128 * 1024;           // about what next() gives
 constexpr int kStepsAtOnce = 512;                     // of scan(): an entry's header, or a piece of content
@@ -408,6 +411,7 @@ struct BuildArchive::State {
       : fd(std::move(file)), wanted(std::move(path)), limit(most) {}
 
   Result<void> write(std::string_view bytes);
+  Result<void> look_for_room();
   Result<bool> scan_step();
   Result<void> write_step();
   Result<void> choose();
@@ -421,6 +425,7 @@ struct BuildArchive::State {
   std::string wanted;  // the Dockerfile's path, clean
   std::uint64_t limit;
   std::uint64_t size = 0;
+  std::uint64_t looked_at = 0;  // the size, when there was room
   std::unique_ptr<Decoder> decoder;
   bool in_entry = false;
   Candidate asked;
@@ -433,8 +438,18 @@ struct BuildArchive::State {
   bool written = false;
 };
 
+// The server's own database is on that disk, too.
+Result<void> BuildArchive::State::look_for_room() {
+  if (size < looked_at + kLookEvery) return {};
+  looked_at = size;
+  struct statvfs disk {};
+  if (::fstatvfs(fd.get(), &disk) != 0 || disk.f_bavail >= kRoomLeft / disk.f_frsize) return {};
+  return fail(Error::unavailable("keep a build context: the server's disk is nearly full. Tell its operator"));
+}
+
 Result<void> BuildArchive::State::write(std::string_view bytes) {
   if (bytes.size() > limit - size) return fail(over(limit));
+  if (const auto room = look_for_room(); !room) return room;
   while (!bytes.empty()) {
     const auto wrote = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(size));
     if (wrote < 0 && errno == EINTR) continue;

@@ -28,7 +28,8 @@ class BuildArchive {
   BuildArchive& operator=(BuildArchive&&) noexcept;
   ~BuildArchive();
 
-  // Appends what came. kTooLarge: over the limit. kUnavailable: the disk does not take it.
+  // Appends what came. kTooLarge: over the limit. kUnavailable: the disk does not take it, or would
+  // have less than 1 GiB left.
   Result<void> write(std::string_view bytes);
 
   // After all is written: reads on for a while; true when all was read. kInvalid: not an archive, or one that we don't

@@ -34,12 +34,27 @@ struct Context {
   WorkerPool& archives;     // where build contexts are read and written
   BuildSessions& sessions;  // of all gateways of the engine
   BuildReadings readings;
+  std::size_t contexts = 0;  // that are kept now
   // Where images are isolated: ids and references whose events the owner sees, besides those that bear its label.
   std::set<std::string> seen_images;
   bool refusing = false;
 
   Ledger& ledger() const { return watch.ledger(); }
   const std::string& server_id() const { return watch.server_id(); }
+};
+
+// Counts one for as long as it lives.
+class Turn {
+ public:
+  explicit Turn(std::size_t& taken) : taken_(&taken) { ++taken; }
+  Turn(Turn&& other) noexcept : taken_(std::exchange(other.taken_, nullptr)) {}
+  Turn& operator=(Turn&&) = delete;
+  ~Turn() {
+    if (taken_ != nullptr) --*taken_;
+  }
+
+ private:
+  std::size_t* taken_;
 };
 
 // Runs work on the pool and comes back to this coroutine's loop with its value.

@@ -38,7 +38,8 @@ struct ClientState {
   bool gone = false;
   bool tunnelling = false;  // what the client sent before it went is still to be passed on
   http::Connection* upstream = nullptr;
-  std::optional<Caller> caller;  // once it was asked for
+  std::set<http::Connection*> pulls;  // to the engine, beside it
+  std::optional<Caller> caller;       // once it was asked for
   // Bytes over the connection of the requests before.
   std::uint64_t audited_in = 0;
   std::uint64_t audited_out = 0;
@@ -49,6 +50,12 @@ const Caller& known_caller(http::Connection& client, ClientState& state);
 // A record with what every request has, from when it came; and its end, with the bytes and the time that it took.
 AuditRecord begin_audit(const Context& context, http::Connection& client, ClientState& state);
 void end_audit(const Context& context, http::Connection& client, ClientState& state, AuditRecord record);
+
+// A build context on its way to the engine.
+struct KeptContext {
+  Turn turn;
+  BuildArchive archive;
+};
 
 class Exchange {
  public:
@@ -207,6 +214,10 @@ class Exchange {
   Task<Next> pull_image();
   Task<Next> import_image();
   Task<Next> build();
+  bool is_buildkit_build() const { return target_.query.get("version") == "2"; }
+  Task<Next> read_and_build();
+  Task<Next> build_from(std::optional<KeptContext> context);
+  Task<Next> relay_build(std::optional<KeptContext>& context);
   // With BuildKit: see exchange_buildkit.cpp.
   Task<Next> build_session();
   Task<Next> build_control();
@@ -224,11 +235,12 @@ class Exchange {
   Task<std::optional<Refusal>> admit_buildkit_build();
   Task<std::optional<Refusal>> admit_build(BuildArguments arguments, std::string session);
   // The classic builder's context, taken from the client and read.
-  Task<std::optional<Refusal>> admit_context(std::optional<BuildArchive>& context);
+  Task<bool> await_turn();  // to keep a context; false: the client has gone
+  Task<Result<std::optional<Refusal>>> admit_context(std::optional<KeptContext>& context);
   Task<Result<void>> take_context(BuildArchive& context);
   // Written anew.
   Task<Result<Upstream>> send_context(BuildArchive& context);
-  Task<Next> relay_build(std::optional<BuildArchive>& context, bool buildkit);
+  Task<Result<Upstream>> send_context_once(BuildArchive& context);
   Task<Next> commit();
   Task<Next> load_images();
   Task<Next> tag_image();
@@ -265,6 +277,8 @@ class Exchange {
   Task<tl::expected<Json, Refusal>> admit_image(std::string reference, const std::map<std::string, Json>& logins);
   Task<Result<void>> pull(std::string reference, const std::map<std::string, Json>& logins);
   Task<Result<std::vector<std::string>>> pull_digests(std::string reference, const std::map<std::string, Json>& logins);
+  Task<Result<std::vector<std::string>>> pull_over(http::Connection& connection, std::string reference,
+                                                   const std::map<std::string, Json>& logins);
 
   Task<Result<void>> record_image(ImageRecord record);
   Task<void> record_steps(std::vector<std::string> ids, TimePoint began);

@@ -58,7 +58,8 @@ Task<Exchange::Next> Exchange::answer_image_error(const Error& error) {
 }
 
 Task<Result<ImageRecord>> Exchange::record_reference(std::string reference, bool replaces) {
-  if (!owns_images() || reference.empty()) co_return ImageRecord();
+  // No name begins like an id.
+  if (!owns_images() || reference.empty() || is_id(reference)) co_return ImageRecord();
   reference = familiar(reference);
   const auto present = co_await ask(image_path(reference));
   if (!present) co_return fail(present.error());
@@ -180,31 +181,46 @@ Task<Exchange::Next> Exchange::build() {
     co_return co_await answer_error(stamped.error());
   if (isolates_images()) target_.query.set("nocache", "1");
   put_build_limits(context_.spec.limits, context_.spec.cgroup_parent, target_.query);
-  const bool buildkit = target_.query.get("version") == "2";
+  const bool buildkit = is_buildkit_build();
   if (buildkit) {
     const auto prepared = co_await prepare_buildkit_build();
     if (!prepared) co_return co_await answer_error(prepared.error());
   }
-  std::optional<BuildArchive> context;
-  if (reads_builds()) {
-    const auto refusal = co_await (buildkit ? admit_buildkit_build() : admit_context(context));
-    if (refusal) co_return co_await refuse(*refusal);
+  if (!reads_builds()) co_return co_await build_from(std::nullopt);
+  if (buildkit) {
+    const auto refusal = co_await admit_buildkit_build();
+    co_return refusal ? co_await refuse(*refusal) : co_await build_from(std::nullopt);
   }
+  co_return co_await await_turn() ? co_await read_and_build() : Next::kClose;
+}
+
+Task<Exchange::Next> Exchange::read_and_build() {
+  std::optional<KeptContext> context;
+  const auto refusal = co_await admit_context(context);
+  if (!refusal) co_return co_await answer_error(refusal.error());
+  if (*refusal) co_return co_await refuse(**refusal);
+  co_return co_await build_from(std::move(context));
+}
+
+// context: in place of the client's body.
+Task<Exchange::Next> Exchange::build_from(std::optional<KeptContext> context) {
   std::vector<ImageRecord> recorded;
   for (const auto& tag : target_.query.get_all("t")) {
     auto record = co_await record_reference(tag, true);
     if (!record) co_return co_await answer_image_error(record.error());
     recorded.push_back(std::move(*record));
   }
-  const auto next = co_await relay_build(context, buildkit);
+  const auto next = co_await relay_build(context);
   co_await settle_references(std::move(recorded));
   co_return next;
 }
 
-Task<Exchange::Next> Exchange::relay_build(std::optional<BuildArchive>& context, bool buildkit) {
+Task<Exchange::Next> Exchange::relay_build(std::optional<KeptContext>& context) {
+  const bool buildkit = is_buildkit_build();
   const auto began = std::chrono::system_clock::now();
   const std::optional<std::string> no_body;
-  auto upstream = context ? co_await send_context(*context) : co_await send(no_body, true);
+  auto upstream = context ? co_await send_context(context->archive) : co_await send(no_body, true);
+  context.reset();  // another's turn
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   BuildLines lines(target_.query.flag("q"));

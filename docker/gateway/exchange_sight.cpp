@@ -163,6 +163,15 @@ Task<Result<std::vector<std::string>>> Exchange::pull_digests(std::string refere
   auto lease = co_await context_.upstream.acquire(true);
   if (!lease) co_return fail(lease.error());
   auto& connection = *lease->connection;
+  client_state_.pulls.insert(&connection);
+  if (client_state_.gone) connection.close();
+  auto digests = co_await pull_over(connection, std::move(reference), logins);
+  client_state_.pulls.erase(&connection);
+  co_return digests;
+}
+
+Task<Result<std::vector<std::string>>> Exchange::pull_over(http::Connection& connection, std::string reference,
+                                                           const std::map<std::string, Json>& logins) {
   http::RequestHead head{.method = "POST", .target = in_version(pull_target({.reference = reference, .platform = {}}))};
   head.fields.add("Content-Length", "0");
   if (const auto login = logins.find(registry_of(reference)); login != logins.end())

@@ -92,6 +92,7 @@ class GatewayHost::Impl {
                                                      .archives = archives_,
                                                      .sessions = sessions_,
                                                      .readings = {},
+                                                     .contexts = 0,
                                                      .seen_images = {}});
     auto listener = std::make_shared<Listener>(loop.context(), std::move(context));
     const auto opened = loop.run([&] { return listener->open(); });

@@ -12,6 +12,7 @@ void Session::stop() {
   state_.gone = true;
   client_.close();
   if (state_.upstream) state_.upstream->close();
+  for (auto* pull : state_.pulls) pull->close();
 }
 
 Task<void> Session::watch_client() {

@@ -195,7 +195,7 @@ END
         self.assertEqual(out.splitlines()[0], "0")
         self.assertEqual(out.lower().count("no such"), 4, out)
         self.assertIn("mine\ne2e-base\ne2e-own\n", out)
-        self.assertIn("\n2 images\n", out)
+        self.assertIn("\n3 images\n", out)  # one is a step of the build
         self.gocd.complete(agent, job, profile, self.cluster)
         self.until_gone(agent)
 

@@ -1,6 +1,8 @@
 // Where builds are read (isolated images): which builds reach the engine, and as what.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <condition_variable>
 
@@ -265,6 +267,36 @@ TEST_F(GatewayReadBuilds, APulledImageIsSeenAtOnce) {
   EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(post("/v1.41/images/create?fromImage=pulled&tag=1", ""), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(GatewayReadBuilds, AnOwnerKeepsSoManyContextsAtOnceAndTheNextWaits) {
+  std::vector<Wire> under_way;
+  for (int i = 0; i < 4; ++i) {
+    under_way.push_back(client());
+    ASSERT_TRUE(
+        under_way.back().write("POST /v1.41/build HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\n"
+                               "Content-Length: 10\r\n\r\n"));
+    ASSERT_THAT(under_way.back().read_until("\r\n\r\n"), StartsWith("HTTP/1.1 100"));
+  }
+  std::atomic<bool> built = false;
+  std::thread next([&] {
+    EXPECT_THAT(build("FROM mine:1\n"), StartsWith("HTTP/1.1 200"));
+    built = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_FALSE(built);
+  under_way.pop_back();
+  next.join();
+}
+
+TEST_F(GatewayReadBuilds, AContextWhoseClientGoesReachesNobody) {
+  {
+    auto wire = client();
+    ASSERT_TRUE(wire.write("POST /v1.41/build HTTP/1.1\r\nHost: d\r\nContent-Length: 100000\r\n\r\n" +
+                           context("FROM mine:1\n")));
+  }
+  EXPECT_THAT(build("FROM mine:1\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(std::ranges::count_if(server_->requests(), [](const auto& each) { return each.ends_with("/build"); }), 1);
 }
 
 }  // namespace
