@@ -4,6 +4,7 @@
 #include <array>
 
 #include "buildkit.pb.h"
+#include "docker/base/secret.h"
 #include "docker/base/text.h"
 
 namespace ebbtide::gateway {
@@ -73,12 +74,12 @@ class Reading {
   void session(const std::string& id) {
     if (!id.empty()) checked.sessions.push_back(id);
   }
-  void definition(const buildkit::Definition& definition, int depth = 0);
-  void definitions(const Definitions& inputs) {
-    for (const auto& [name, input] : inputs) definition(input);
+  void definition(buildkit::Definition& definition);
+  void definitions(Definitions& inputs) {
+    for (auto& [name, input] : inputs) definition(input);
   }
   void frontend(const std::string& name, Attributes& attributes);
-  void inputs(const Definitions& inputs);
+  void inputs(Definitions& inputs);
   void source_policy(bool given);
   void image(const std::string& reference, std::string_view resolve_mode);
   void entitlement(const std::string& name);
@@ -107,6 +108,7 @@ class Reading {
   void refuse_unread(std::string message) {
     if (!refusal_) refusal_ = unread(std::move(message));
   }
+  void operations(const buildkit::Definition& definition, int depth);
   void exec(const buildkit::ExecOp& exec);
   void named_context(std::string_view value);
   void main_context(const Attributes& attributes);
@@ -139,7 +141,15 @@ void Reading::source(const buildkit::SourceOp& source) {
   image(identifier.substr(kImageSource.size()), mode == source.attrs().end() ? "" : mode->second);
 }
 
-void Reading::definition(const buildkit::Definition& definition, int depth) {
+void Reading::definition(buildkit::Definition& definition) {
+  operations(definition, 0);
+  if (rules_.images != ImageMode::kIsolated) return;
+  // As a frontend's no-cache.
+  for (const auto& operation : definition.def())
+    (*definition.mutable_metadata())["sha256:" + sha256_hex(operation)].set_ignore_cache(true);
+}
+
+void Reading::operations(const buildkit::Definition& definition, int depth) {
   if (depth > kDeepest) return fault("builds are nested too deeply");
   for (const auto& bytes : definition.def()) {
     const auto op = parse<buildkit::Op>(bytes);
@@ -148,7 +158,7 @@ void Reading::definition(const buildkit::Definition& definition, int depth) {
     if (op->has_source()) source(op->source());
     // Its definition may also be a file that another step has written.
     if (op->has_build() && rules_.reads_builds) refuse_unread("builds within builds are not for this job");
-    if (op->has_build()) this->definition(op->build().def(), depth + 1);
+    if (op->has_build()) operations(op->build().def(), depth + 1);
   }
 }
 
@@ -215,7 +225,7 @@ void Reading::image(const std::string& reference, std::string_view resolve_mode)
   checked.images.push_back(reference);
 }
 
-void Reading::inputs(const Definitions& inputs) {
+void Reading::inputs(Definitions& inputs) {
   definitions(inputs);
   if (rules_.reads_builds && inputs.contains(std::string(kDockerfileFolder)))
     refuse_unread("the Dockerfile can't be read: build from a folder, not from another build's result");
@@ -337,8 +347,8 @@ MessageCheck check_solve(const BuildRules& rules, std::string_view message) {
   reading.session(request->session());
   reading.session(request->source_policy_session());
   for (const auto& name : request->entitlements()) reading.entitlement(name);
-  reading.definition(request->definition());
-  reading.inputs(request->frontend_inputs());
+  if (request->has_definition()) reading.definition(*request->mutable_definition());
+  reading.inputs(*request->mutable_frontend_inputs());
   reading.frontend(request->frontend(), *request->mutable_frontend_attrs());
   if (rules.images == ImageMode::kIsolated && request->has_cache()) {
     request->mutable_cache()->clear_import_refs();
@@ -368,8 +378,8 @@ MessageCheck check_frontend_solve(const BuildRules& rules, std::string_view mess
     return refused(
         {"build-field", "the build asks for something that is not known to the gateway: use an older client"});
   Reading reading(rules);
-  reading.definition(request->definition());
-  reading.inputs(request->frontend_inputs());
+  if (request->has_definition()) reading.definition(*request->mutable_definition());
+  reading.inputs(*request->mutable_frontend_inputs());
   reading.frontend(request->frontend(), *request->mutable_frontend_opt());
   if (rules.images == ImageMode::kIsolated) request->clear_cache_imports();
   reading.source_policy(request->source_policies_size() > 0);

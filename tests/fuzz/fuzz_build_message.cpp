@@ -20,6 +20,9 @@ void require(bool holds) {
 const Policy kPolicy;
 const BuildRules kRules{.policy = kPolicy, .images = ImageMode::kClean, .server_id = "s1", .owner = "a1"};
 
+const BuildRules kReadingRules{
+    .policy = kPolicy, .images = ImageMode::kIsolated, .server_id = "s1", .owner = "a1", .reads_builds = true};
+
 void require_own_labels(const google::protobuf::Map<std::string, std::string>& attributes) {
   require(attributes.at("label:ebbtide.image-agent") == "s1/a1");
   for (const auto& [key, value] : attributes)
@@ -39,6 +42,24 @@ void fuzz_solve(std::string_view message) {
   require_own_labels(request.frontend_attrs());
   const auto again = check_solve(kRules, checked->bytes);
   require(again && again->sessions.size() == checked->sessions.size() && again->references == checked->references);
+}
+
+// Where builds are read, nothing goes on that takes images in a way that isn't followed.
+void fuzz_read_solve(std::string_view message) {
+  const auto checked = check_solve(kReadingRules, message);
+  if (!checked) return;
+  buildkit::SolveRequest request;
+  require(request.ParseFromString(checked->bytes));
+  require(request.frontend().empty() || request.frontend() == "dockerfile.v0");
+  require(request.frontend().empty() ||
+          (checked->arguments && checked->arguments->own_frontend && request.frontend_attrs().at("cmdline").empty()));
+  require(request.source_policy().empty() && request.source_policy_session().empty());
+  require(request.cache().imports().empty() && request.cache().import_refs().empty());
+  require(!request.frontend_inputs().contains("dockerfile"));
+  for (const auto& bytes : request.definition().def()) {
+    buildkit::Op op;
+    require(op.ParseFromString(bytes) && !op.has_build());
+  }
 }
 
 void fuzz_frontend_solve(std::string_view message) {
@@ -65,7 +86,7 @@ void fuzz_return(std::string_view message) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view message(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 6) {
+  switch (data[0] % 7) {
     case 0:
       fuzz_solve(message);
       break;
@@ -77,6 +98,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 3:
       static_cast<void>(check_status(kRules, message));
+      break;
+    case 5:
+      fuzz_read_solve(message);
       break;
     case 4:
       static_cast<void>(check_resolve_source(kRules, message));

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "buildkit.pb.h"
+#include "docker/base/secret.h"
 
 namespace ebbtide::gateway {
 namespace {
@@ -99,6 +100,14 @@ TEST(BuildMessage, IsolatedImagesShareNoCache) {
   EXPECT_TRUE(sent.frontend_attrs().contains("no-cache"));
   EXPECT_EQ(sent.frontend_attrs().at(std::string(kCacheNamespace)), own_build_id("s1", "a1", ""));
   EXPECT_EQ(passed(request).frontend_attrs().at(std::string(kCacheNamespace)), "of-a2");
+}
+
+TEST(BuildMessage, IsolatedImagesTakeNoStepFromTheCacheThatAClientDescribesItself) {
+  SolveRequest request;
+  add_op(*request.mutable_definition(), local_source("mine"));
+  const auto digest = "sha256:" + sha256_hex(request.definition().def(0));
+  EXPECT_TRUE(passed(request, {}, ImageMode::kIsolated).definition().metadata().at(digest).ignore_cache());
+  EXPECT_TRUE(passed(request).definition().metadata().empty());
 }
 
 TEST(BuildMessage, IsolatedImagesImportNoCacheThatAnotherImageMayHold) {
