@@ -259,6 +259,11 @@ std::string error_body(std::string_view message) {
   return body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string error_line(std::string_view message) {
+  const Json line = {{"error", message}, {"errorDetail", {{"message", message}}}};
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\r\n";
+}
+
 std::string not_found_message(Kind kind, std::string_view reference) {
   const std::string name(reference);
   switch (kind) {

@@ -63,6 +63,8 @@ std::optional<std::string> event_for_owner(std::string_view line, const IsVisibl
 
 // The body of an error: {"message":…} and a line end, as the engine writes it.
 std::string error_body(std::string_view message);
+// The same within an answer that is a stream of progress.
+std::string error_line(std::string_view message);
 // "No such container: db", as the engine says it of each kind.
 std::string not_found_message(Kind kind, std::string_view reference);
 

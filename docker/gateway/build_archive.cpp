@@ -137,7 +137,7 @@ Entry copy_of(archive_entry* from) {
 
 // --- reading ---
 
-// Takes the compression off: one of four, or none.
+// Takes the compression off: one of two, or none.
 class Unpacker {
  public:
   explicit Unpacker(int fd) : fd_(fd) {}

@@ -257,6 +257,7 @@ class Exchange {
   Task<void> settle_references(std::vector<ImageRecord> records);
   Task<Result<void>> check_replaced(const ImageRecord& record, const Json& image);
   Task<Next> answer_image_error(const Error& error);
+  Task<std::string> put_back(std::string reference, const std::map<std::string, std::string>& before);
   Task<void> record_loaded(std::string reference, const std::map<std::string, std::string>& before);
 
   // --- sight (exchange_sight.cpp) ---

@@ -116,8 +116,8 @@ Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<st
       break;
     }
     const bool last = piece->empty();
-    const auto shown = watch(*piece);
     if (last) co_await finish();
+    const auto shown = watch(*piece);
     written = co_await client_.write_chunk(shown);
     if (last) break;
   }
@@ -301,18 +301,42 @@ Task<Exchange::Next> Exchange::load_images() {
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   LoadLines lines;
+  std::string refusals;
   const auto watch = [&](std::string_view piece) {
     lines.feed(piece);
-    return std::string(piece);
+    return piece.empty() ? refusals : std::string(piece);
   };
   const auto finish = [&]() -> Task<void> {
     lines.finish();
     for (const auto& each : lines.take()) {
       co_await record_loaded(each, before);
       co_await see_image(each);
+      if (const auto refused = co_await put_back(each, before); !refused.empty()) refusals += error_line(refused);
     }
   };
   co_return co_await relay_watched(std::move(*upstream), watch, finish);
+}
+
+// What a load has replaced though no job may; why, or nothing.
+Task<std::string> Exchange::put_back(std::string reference, const std::map<std::string, std::string>& before) {
+  const auto known = before.find(reference);
+  if (!owns_images() || is_id(reference) || known == before.end()) co_return "";
+  const auto now = co_await ask(image_path(reference));
+  const auto meant = now ? Json::parse(now->body, nullptr, false) : Json();
+  if (meant.is_object() && meant.value("Id", std::string()) == known->second) co_return "";
+  const auto was = co_await ask(image_path(known->second));
+  const auto image = was ? Json::parse(was->body, nullptr, false) : Json();
+  const ImageRecord record{.engine = {}, .owner = {}, .reference = familiar(reference), .existed_before = true};
+  const auto allowed = co_await check_replaced(record, image);
+  if (allowed || allowed.error().kind != ErrorKind::kDenied) co_return "";
+  const auto name = split_reference(reference);
+  auto target = in_version("/images/" + percent_encode(known->second, ":") +
+                           "/tag?repo=" + percent_encode(name.repository) + "&tag=" + percent_encode(name.tag));
+  const auto tagged = co_await context_.upstream.call("POST", std::move(target));
+  if (!tagged || tagged->head.status >= 400)
+    log_error("a tag that a load has replaced could not be put back", {{"image", reference}});
+  rule_ = "protected-image";
+  co_return allowed.error().message + " (rule: protected-image)";
 }
 
 // What a reference means now is recorded too where it meant something else before, so that the reaper can tell.

@@ -184,6 +184,17 @@ END
             self.until_gone(agent)
         self.assertEqual(docker("images", "-q", "e2e-app"), "")
 
+    def test_a_load_takes_no_tag_of_the_host(self):
+        before = docker("images", "-q", "--no-trunc", BUSYBOX)
+        out = self.shell(self.one, """
+            mkdir -p ~/l/r/bin; cd ~/l; cp /bin/busybox r/bin/sh; tar -C r -c . | docker import - e2e-loaded:1 >/dev/null
+            docker save e2e-loaded:1 -o t; docker rmi e2e-loaded:1 >/dev/null; mkdir x; tar -C x -xf t; rm x/repositories
+            sed -i "s,e2e-loaded:1,$B," x/manifest.json; tar -C x -cf t .; docker load -i t; echo exit $?; docker save $B | docker load""")
+        self.assertRegex(out, "(?s)rule: protected-image.*exit 1\nLoaded image: " + BUSYBOX)
+        self.assertEqual(out.count("protected-image"), 1)
+        self.assertEqual(docker("images", "-q", "--no-trunc", BUSYBOX), before)
+        self.assertIn("protected-image", [each["rule"] for each in self.gocd.get(f"/api/v1/agents/{self.one}/audit")])
+
     def test_an_isolated_job_sees_its_own_images(self):
         job, profile = gocd.job(9, name="alone"), {**self.profile("sleep 3000"), "Images": "isolated"}
         agent = self.bring_up(job, profile)
