@@ -484,8 +484,11 @@ Result<void> BuildArchive::State::look_at(archive_entry* entry) {
   return {};
 }
 
-// What can't be passed on is told before the first byte goes out.
+// What can't be passed on is told before the first byte goes out. An owner below zero by ourselves: libarchive 3.6
+// leaks its writer's state where it meets one.
 Result<void> BuildArchive::State::try_writing(archive_entry* entry) {
+  if (::archive_entry_uid(entry) < 0 || ::archive_entry_gid(entry) < 0)
+    return fail(refusal("an entry has no owner that can be: leave it out"));
   if (!trial) {
     trial = std::make_unique<Encoder>();
     if (auto opened = trial->open(); !opened) return opened;

@@ -101,7 +101,8 @@ Result<std::map<std::string, std::string>> parse_build_arguments(std::string_vie
 }
 
 std::optional<Refusal> check_dockerfile_name(std::string_view name) {
-  if (!name.ends_with(".dockerignore")) return std::nullopt;
+  // Wherever in it: a path may end in other ways that mean the same.
+  if (name.find(".dockerignore") == std::string_view::npos) return std::nullopt;
   return Refusal{"build-image", "a Dockerfile can't be named " + std::string(name) + ": give it another name"};
 }
 

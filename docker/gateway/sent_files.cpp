@@ -22,7 +22,7 @@ Result<SentFiles::Step> SentFiles::take(std::string_view message) {
   Step step;
   if (packet.type() == buildkit::FilePacket::STAT && packet.has_stat()) {
     // A link to it could make it the Dockerfile.
-    if (std::string_view(packet.stat().link_name()).ends_with(kIgnoreFile)) return fail(unreadable());
+    if (packet.stat().link_name().find(kIgnoreFile) != std::string::npos) return fail(unreadable());
     if (std::string_view(packet.stat().path()).ends_with(kIgnoreFile)) ignore_files_.insert(names_);
     if (++names_ > kMostNames) return fail(too_much());
   } else if (packet.type() == buildkit::FilePacket::DATA) {

@@ -149,6 +149,8 @@ INSTANTIATE_TEST_SUITE_P(
                            }},
                     Unread{"DockerfileOfAnotherFolder", [](auto& r) { set(r, "dockerfilekey", "context"); }},
                     Unread{"DockerfileNamedAsAnIgnoreFile", [](auto& r) { set(r, "filename", "x.dockerignore"); }},
+                    Unread{"DockerfileNamedAsAnIgnoreFileByALongerWay",
+                           [](auto& r) { set(r, "filename", "x.dockerignore/."); }},
                     Unread{"DockerfileOfAnInput", [](auto& r) { (*r.mutable_frontend_inputs())["dockerfile"]; }},
                     Unread{"MountsForAllSteps", [](auto& r) { set(r, "automount:x", "type=bind,from=theirs:1"); }},
                     Unread{"Scanner", [](auto& r) { set(r, "attest:sbom", "generator=theirs:1"); }},

@@ -49,6 +49,7 @@ TEST(SentFiles, IgnoreFilesAreNoDockerfilesNorIsAnythingALinkToThem) {
   EXPECT_EQ(files.take(data(1, ""))->file, std::nullopt);
   EXPECT_TRUE(files.take(name("other", "Dockerfile")));
   EXPECT_FALSE(files.take(name("other", "Dockerfile.dockerignore")));
+  EXPECT_FALSE(files.take(name("other", "./Dockerfile.dockerignore/.")));
 }
 
 TEST(SentFiles, GoOnWrittenAnewWithWhatIsNotReadOfThem) {
