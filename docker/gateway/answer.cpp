@@ -401,4 +401,20 @@ void LoadLines::read(std::string_view line) {
     if (text.starts_with(start)) found_.emplace_back(trim(std::string_view(text).substr(start.size())));
 }
 
+std::string LoadView::feed(std::string_view bytes) {
+  std::string out;
+  lines_.feed(bytes, [&](std::string_view line) { show(line, out); });
+  return out;
+}
+
+std::string LoadView::finish() {
+  std::string out;
+  lines_.finish([&](std::string_view line) { show(line, out); });
+  return out;
+}
+
+void LoadView::show(std::string_view line, std::string& out) {
+  if (line.find("renaming the old one with ID") == std::string_view::npos) out.append(line).append("\n");
+}
+
 }  // namespace ebbtide::gateway

@@ -138,4 +138,16 @@ class LoadLines {
   std::vector<std::string> found_;
 };
 
+// POST /images/load: the progress for a client that doesn't see all images, without the ids of those that lose a tag.
+class LoadView {
+ public:
+  std::string feed(std::string_view bytes);
+  std::string finish();
+
+ private:
+  void show(std::string_view line, std::string& out);
+
+  Lines lines_;
+};
+
 }  // namespace ebbtide::gateway

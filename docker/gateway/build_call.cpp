@@ -311,6 +311,7 @@ Task<void> BuildCall::relay_result(grpc::Stream& engine, std::vector<std::string
       if (std::ranges::find(before, id) != before.end()) continue;
       const auto recorded = co_await exchange_.record_image({.engine = {}, .owner = {}, .reference = id});
       if (!recorded) log_error("a built image could not be recorded", {{"error", recorded.error().message}});
+      co_await exchange_.see_image(id);
     }
   const bool no_body = body->empty() && engine.trailers().empty();
   client_->respond(engine.head(), no_body);

@@ -66,6 +66,13 @@ bool is_remote(std::string_view context) {
           context.starts_with("github.com/"));
 }
 
+// Mounts for all steps, and SBOM scanners (moby/buildkit frontend/attestations, which folds case).
+bool takes_an_image(std::string_view key) {
+  const auto folded = to_lower(key);
+  return folded.starts_with("automount:") || folded.starts_with("attest:sbom") ||
+         folded.starts_with(to_lower(std::string(kArgument) + std::string(kAttestArgument)));
+}
+
 // What one message asks for, gathered as it is read.
 class Reading {
  public:
@@ -110,6 +117,7 @@ class Reading {
   }
   void operations(const buildkit::Definition& definition, int depth);
   void exec(const buildkit::ExecOp& exec);
+  void known_source(std::string_view identifier, const buildkit::SourceOp& source);
   void named_context(std::string_view value);
   void main_context(const Attributes& attributes);
   void dockerfile(const std::string& name, Attributes& attributes);
@@ -136,6 +144,7 @@ void Reading::source(const buildkit::SourceOp& source) {
   for (const auto* name : {"local.session", "oci.session"})
     if (const auto found = source.attrs().find(name); found != source.attrs().end()) session(found->second);
   const auto& identifier = source.identifier();
+  if (rules_.reads_builds) known_source(identifier, source);
   if (!identifier.starts_with(kImageSource)) return;
   const auto mode = source.attrs().find("image.resolvemode");
   image(identifier.substr(kImageSource.size()), mode == source.attrs().end() ? "" : mode->second);
@@ -147,6 +156,16 @@ void Reading::definition(buildkit::Definition& definition) {
   // As a frontend's no-cache.
   for (const auto& operation : definition.def())
     (*definition.mutable_metadata())["sha256:" + sha256_hex(operation)].set_ignore_cache(true);
+}
+
+// Of a later BuildKit's nobody knows what they take.
+void Reading::known_source(std::string_view identifier, const buildkit::SourceOp& source) {
+  constexpr std::array<std::string_view, 6> kKnown = {kImageSource, "oci-layout://", "local://",
+                                                      "git://",     "http://",       "https://"};
+  const bool known = std::ranges::any_of(kKnown, [&](auto scheme) { return identifier.starts_with(scheme); });
+  const bool bundled = std::ranges::any_of(
+      source.attrs(), [](const auto& attribute) { return attribute.first.find("bundle") != std::string::npos; });
+  if (!known || bundled) refuse_unread("a source of the build is not known to the gateway: use an older client");
 }
 
 void Reading::operations(const buildkit::Definition& definition, int depth) {
@@ -200,8 +219,7 @@ void Reading::dockerfile(const std::string& name, Attributes& attributes) {
   BuildArguments arguments{.values = {}, .own_frontend = true};
   for (const auto& [key, value] : attributes) {
     if (key.starts_with(kArgument)) arguments.values[key.substr(kArgument.size())] = value;
-    if (key.starts_with("automount:") || key.starts_with("attest:sbom"))
-      refuse_unread(key + " takes an image of its own: leave it out");
+    if (takes_an_image(key)) refuse_unread(key + " takes an image of its own: leave it out");
     if (key == "dockerfilekey" && value != kDockerfileFolder)
       refuse_unread("the Dockerfile must come from the folder \"" + std::string(kDockerfileFolder) +
                     "\" of the client");
@@ -244,9 +262,10 @@ void Reading::frontend(const std::string& name, Attributes& attributes) {
     each = reserved ? attributes.erase(each) : std::next(each);
   }
   if (const auto owner = image_owner(); !owner.empty()) attributes[std::string(kLabel) + label::kImageAgent] = owner;
+  if (rules_.reads_builds || rules_.images == ImageMode::kIsolated)
+    for (const auto* imported : {"cache-from", "cache-imports"}) attributes.erase(imported);
   if (rules_.images != ImageMode::kIsolated) return;
   attributes["no-cache"] = "";
-  for (const auto* imported : {"cache-from", "cache-imports"}) attributes.erase(imported);
   attributes[std::string(kCacheNamespace)] = own_build_id(rules_.server_id, rules_.owner, "");
 }
 
@@ -350,7 +369,7 @@ MessageCheck check_solve(const BuildRules& rules, std::string_view message) {
   if (request->has_definition()) reading.definition(*request->mutable_definition());
   reading.inputs(*request->mutable_frontend_inputs());
   reading.frontend(request->frontend(), *request->mutable_frontend_attrs());
-  if (rules.images == ImageMode::kIsolated && request->has_cache()) {
+  if ((rules.reads_builds || rules.images == ImageMode::kIsolated) && request->has_cache()) {
     request->mutable_cache()->clear_import_refs();
     request->mutable_cache()->clear_imports();
   }
@@ -381,7 +400,7 @@ MessageCheck check_frontend_solve(const BuildRules& rules, std::string_view mess
   if (request->has_definition()) reading.definition(*request->mutable_definition());
   reading.inputs(*request->mutable_frontend_inputs());
   reading.frontend(request->frontend(), *request->mutable_frontend_opt());
-  if (rules.images == ImageMode::kIsolated) request->clear_cache_imports();
+  if (rules.reads_builds || rules.images == ImageMode::kIsolated) request->clear_cache_imports();
   reading.source_policy(request->source_policies_size() > 0);
   return reading.result(*request);
 }

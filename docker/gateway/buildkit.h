@@ -37,6 +37,8 @@ Result<void> isolate_cache(http::Query& query, std::string_view cache_namespace)
 inline constexpr std::string_view kDockerfileFolder = "dockerfile";
 // The argument with which a build asks for a frontend that is an image.
 inline constexpr std::string_view kSyntaxArgument = "BUILDKIT_SYNTAX";
+// Those that ask for attestations, whose scanner is an image.
+inline constexpr std::string_view kAttestArgument = "BUILDKIT_ATTEST_";
 // The `buildargs` of POST /build; those without a value are none. kInvalid: no JSON object of texts.
 Result<std::map<std::string, std::string>> parse_build_arguments(std::string_view text);
 // Where builds are read: files of names that end like this are told from Dockerfiles by it.

@@ -6,6 +6,8 @@
 #include "docker/base/log.h"
 #include "docker/base/text.h"
 #include "docker/engine/http_engine.h"
+#include "docker/engine/pull.h"
+#include "docker/gateway/image.h"
 
 namespace ebbtide::gateway {
 namespace {
@@ -612,14 +614,37 @@ std::optional<std::string> Exchange::name_of(Kind kind, std::string_view id) con
   return known->name;
 }
 
-Task<Exchange::Next> Exchange::relay_image() {
-  if (const auto refusal = check_registry_use()) co_return co_await refuse(*refusal);
-  const auto action = match_.route->action;
+// To the engine a name without a tag means all tags of its repository.
+Task<Exchange::Next> Exchange::save_own_images() {
   auto names = target_.query.get_all("names");
   if (!match_.object.empty()) names.push_back(match_.object);
-  if (action == "save" || action == "push" || action == "attestations")
-    for (const auto& name : names)
-      if (!co_await sees_image(name)) co_return co_await not_found(Kind::kImage, name);
+  target_.path = "/images/get";
+  target_.query.remove("names");
+  for (auto& name : names) {
+    const bool tagged = name.find_first_of(":@", name.rfind('/') + 1) != std::string::npos;
+    auto tags = tagged ? std::vector<std::string>() : co_await own_tags(name);
+    if (tags.empty()) {
+      const bool seen = (tagged || may_mean_an_id(name)) && co_await pin_image(name);
+      if (!seen) co_return co_await not_found(Kind::kImage, name);
+      tags.push_back(name);
+    }
+    for (auto& tag : tags) target_.query.add("names", std::move(tag));
+  }
+  co_return co_await relay(false);
+}
+
+Task<Exchange::Next> Exchange::relay_image() {
+  if (const auto refusal = check_registry_use()) co_return co_await refuse(*refusal);
+  if (isolates_images() && match_.route->action == "save") co_return co_await save_own_images();
+  if (isolates_images() && match_.route->action == "push") {
+    const auto tag = std::string(target_.query.get("tag").value_or(""));
+    const auto name = tag.empty() ? match_.object : split_reference(match_.object).repository + ":" + tag;
+    if (tag.empty() && name.find(':', name.rfind('/') + 1) == std::string::npos)
+      co_return co_await refuse({"shared-image", "others may have tags of " + name + ", too: push one tag at a time"});
+    if (!co_await sees_image(name)) co_return co_await not_found(Kind::kImage, name);
+  }
+  if (match_.route->action == "attestations" && !co_await sees_image(match_.object))
+    co_return co_await not_found(Kind::kImage, match_.object);
   co_return co_await relay(match_.route->stream_body);
 }
 

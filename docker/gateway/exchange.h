@@ -158,6 +158,7 @@ class Exchange {
   Task<Next> relay_object();
   Task<Next> relay_lines();
   Task<Next> relay_image();
+  Task<Next> save_own_images();
   Task<Next> upgrade();
   Task<Next> upgraded(Upstream upstream);
   Task<Next> exec_inspect();
@@ -257,17 +258,25 @@ class Exchange {
   Task<void> settle_references(std::vector<ImageRecord> records);
   Task<Result<void>> check_replaced(const ImageRecord& record, const Json& image);
   Task<Next> answer_image_error(const Error& error);
+  Task<void> see_loaded(std::string reference, const std::map<std::string, std::string>& before);
   Task<std::string> put_back(std::string reference, const std::map<std::string, std::string>& before);
   Task<void> record_loaded(std::string reference, const std::map<std::string, std::string>& before);
 
   // --- sight (exchange_sight.cpp) ---
   Task<bool> sees_image(std::string reference);
+  Task<std::string> own_image_id(std::string reference);
+  Task<std::string> image_id(std::string reference);
+  Task<bool> pin_image(std::string& reference);   // false: not seen
+  Task<std::string> pin_images(Json& container);  // the first that isn't seen
+  Task<std::vector<std::string>> own_tags(std::string repository);
+  using Manifests = std::map<std::string, std::set<std::string>>;  // by image id
+  Task<Manifests> known_manifests();
   Task<bool> hides_image(std::string reference);  // there is one of that name, and it is not the job's
   Task<std::set<std::string>> own_images();       // ids
   Task<std::set<std::string>> visible_images();
   bool is_own_image(const Json& image, const Labels& labels, const std::set<std::string>& own) const;
-  Task<void> see_image(std::string reference);
-  Task<void> see_pulled(std::string reference, std::vector<std::string> digests);
+  Task<void> see_image(std::string id);
+  Task<void> see_pulled(std::string reference, std::vector<std::string> digests, Manifests before);
   // Whether the gateway must know what images builds take: the engine would give them any.
   bool reads_builds() const;
   // Images that a build takes: each is the job's to see, or becomes so by a pull. logins: by registry.

@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kSessionPrefix = "X-Docker-Expose-Session-";
 constexpr std::string_view kSessionId = "X-Docker-Expose-Session-Uuid";
 constexpr std::string_view kSharedKey = "X-Docker-Expose-Session-Sharedkey";
+constexpr std::size_t kMostSessions = 64;         // that are read, of one owner
 constexpr std::size_t kMostCalls = 128;           // of one client at once, those that it has given up included
 constexpr std::chrono::seconds kSessionLimit{5};  // as long as the engine waits itself
 constexpr std::chrono::milliseconds kSessionPause{10};
@@ -36,6 +37,8 @@ Task<Exchange::Next> Exchange::build_session() {
   const auto id = std::string(head_.fields.find(kSessionId).value_or(""));
   if (head_.fields.count(kSessionId) != 1 || id.empty() || id.find(':') != std::string::npos)
     co_return co_await answer_error(Error::invalid("a session needs one id, without a colon"));
+  if (context_.readings.sessions.size() >= kMostSessions)
+    co_return co_await answer_error(Error::conflict("this job has too many sessions of builds open: end one"));
   const auto session = context_.sessions.open(context_.spec.owner, id);
   if (!session) co_return co_await answer_error(Error::conflict("there is a session " + id + " already"));
   http::Fields fields;
@@ -172,6 +175,10 @@ Task<std::optional<Refusal>> Exchange::admit_buildkit_build() {
                       "the Dockerfile can't be read: build from a folder, not from an archive on the standard input"};
   auto arguments = parse_build_arguments(target_.query.get("buildargs").value_or(""));
   if (!arguments) co_return Refusal{"build-image", arguments.error().message};
+  for (const auto& [name, value] : *arguments)
+    if (to_lower(name).starts_with(to_lower(kAttestArgument)))
+      co_return Refusal{"build-image", name + " takes an image of its own: leave it out"};
+  target_.query.remove("cachefrom");
   if (arguments->contains(std::string(kSyntaxArgument)))
     co_return Refusal{"build-image",
                       "frontends of one's own are not for this job: leave out --build-arg BUILDKIT_SYNTAX"};

@@ -46,6 +46,7 @@ Task<Result<std::optional<Refusal>>> Exchange::admit_context(std::optional<KeptC
     co_return Answer(Refusal{"build-image", taken.error().message});
   if (!taken) co_return fail(taken.error());
   if (limits_registries(context_.spec.policy)) target_.query.remove("pull");
+  target_.query.remove("cachefrom");
   // The classic builder knows no frontends.
   std::vector<DockerfileBuild> builds;
   builds.push_back({archive->dockerfile(), {.values = std::move(*arguments), .own_frontend = true}});

@@ -30,12 +30,16 @@ Error as_create_error(Error error) {
 bool is_empty(const Json& options) { return options.is_null() || options.empty(); }
 
 // Its own, and those that it mounts (API 1.48).
-std::vector<std::string> images_in(const Json& container) {
-  std::vector<std::string> images{text_member(container, "Image")};
-  const auto mounts = container.value("HostConfig", Json::object()).value("Mounts", Json());
-  if (!mounts.is_array()) return images;
-  for (const auto& mount : mounts)
-    if (text_member(mount, "Type") == "image") images.push_back(text_member(mount, "Source"));
+// Where a container names images.
+std::vector<Json*> images_in(Json& container) {
+  std::vector<Json*> images;
+  if (!text_member(container, "Image").empty()) images.push_back(&container["Image"]);
+  if (!container.contains("HostConfig") || !container["HostConfig"].is_object()) return images;
+  auto& host = container["HostConfig"];
+  if (!host.contains("Mounts") || !host["Mounts"].is_array()) return images;
+  for (auto& mount : host["Mounts"])
+    if (text_member(mount, "Type") == "image" && !text_member(mount, "Source").empty())
+      images.push_back(&mount["Source"]);
   return images;
 }
 
@@ -88,13 +92,23 @@ Task<Result<std::optional<Refusal>>> Exchange::admit_container(Json& body) {
   co_return std::nullopt;
 }
 
+Task<std::string> Exchange::pin_images(Json& container) {
+  for (auto* named : images_in(container)) {
+    auto reference = named->get<std::string>();
+    const bool seen = co_await pin_image(reference);
+    if (!seen) co_return reference;
+    *named = std::move(reference);
+  }
+  co_return "";
+}
+
 Task<Exchange::Next> Exchange::create_container() {
   auto body = co_await read_model(ModelName::kContainerCreate);
   if (!body) co_return co_await answer_error(body.error());
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(ending());
-  for (const auto& image : images_in(*body))
-    if (!co_await sees_image(image)) co_return co_await not_found(Kind::kImage, image);
+  if (const auto unseen = co_await pin_images(*body); !unseen.empty())
+    co_return co_await not_found(Kind::kImage, unseen);
   // Always named: the check among the labels is over the name.
   const auto given_name = without_slash(target_.query.get("name").value_or(""));
   const auto name = given_name.empty() ? "job-" + random_hex(8) : given_name;

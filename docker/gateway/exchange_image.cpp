@@ -59,7 +59,7 @@ Task<Exchange::Next> Exchange::answer_image_error(const Error& error) {
 
 Task<Result<ImageRecord>> Exchange::record_reference(std::string reference, bool replaces) {
   // No name begins like an id.
-  if (!owns_images() || reference.empty() || is_id(reference)) co_return ImageRecord();
+  if (!owns_images() || reference.empty() || is_id(familiar(reference))) co_return ImageRecord();
   reference = familiar(reference);
   const auto present = co_await ask(image_path(reference));
   if (!present) co_return fail(present.error());
@@ -134,6 +134,7 @@ Task<Exchange::Next> Exchange::pull_image() {
   auto reference = std::string(target_.query.get("fromImage").value_or(""));
   const auto tag = target_.query.get("tag").value_or("");
   if (!tag.empty()) reference += (tag.find(':') == std::string_view::npos ? ":" : "@") + std::string(tag);
+  auto before = co_await known_manifests();
   auto recorded = co_await record_reference(reference);
   if (!recorded) co_return co_await answer_error(recorded.error());
   if (!owns_images()) co_return co_await relay(false);
@@ -152,7 +153,7 @@ Task<Exchange::Next> Exchange::pull_image() {
   // The client may run it as soon as it has heard of the end.
   const auto finish = [&]() -> Task<void> {
     co_await settle_reference(*recorded);
-    co_await see_pulled(reference, lines.digests());
+    co_await see_pulled(reference, lines.digests(), std::move(before));
   };
   co_return co_await relay_watched(std::move(*upstream), watch, finish);
 }
@@ -238,7 +239,8 @@ Task<Exchange::Next> Exchange::relay_build(std::optional<KeptContext>& context) 
   co_return next;
 }
 
-// The ids come from text that a RUN could have printed: only images made since the build began are believed.
+// The ids come from text that a RUN could have printed: only images made since the build began are believed, and none
+// that somebody gave a name or a label. They go with the job, but are no more its own to see for it.
 Task<void> Exchange::record_steps(std::vector<std::string> ids, TimePoint began) {
   constexpr std::size_t kMostSteps = 200;
   if (ids.size() > kMostSteps) ids.resize(kMostSteps);
@@ -249,6 +251,8 @@ Task<void> Exchange::record_steps(std::vector<std::string> ids, TimePoint began)
     if (!image.is_object()) continue;
     const auto created = parse_rfc3339(image.value("Created", std::string()));
     if (!created || *created < began) continue;
+    const auto owner = image_owner_of(context_.server_id(), labels_of_image(image));
+    if ((owner && owner != context_.spec.owner) || !image.value("RepoTags", Json::array()).empty()) continue;
     ImageRecord record{.engine = {}, .owner = {}, .reference = image.value("Id", std::string())};
     if (const auto recorded = co_await record_image(std::move(record)); !recorded)
       log_error("an image of a failed build could not be recorded", {{"error", recorded.error().message}});
@@ -302,19 +306,30 @@ Task<Exchange::Next> Exchange::load_images() {
   if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   LoadLines lines;
   std::string refusals;
+  LoadView view;
   const auto watch = [&](std::string_view piece) {
     lines.feed(piece);
-    return piece.empty() ? refusals : std::string(piece);
+    if (!isolates_images()) return piece.empty() ? refusals : std::string(piece);
+    return piece.empty() ? view.finish() + refusals : view.feed(piece);
   };
   const auto finish = [&]() -> Task<void> {
     lines.finish();
     for (const auto& each : lines.take()) {
       co_await record_loaded(each, before);
-      co_await see_image(each);
+      co_await see_loaded(each, before);
       if (const auto refused = co_await put_back(each, before); !refused.empty()) refusals += error_line(refused);
     }
   };
   co_return co_await relay_watched(std::move(*upstream), watch, finish);
+}
+
+// By the name that it was loaded under. One that means what it did before may have been given back meanwhile
+// (put_back).
+Task<void> Exchange::see_loaded(std::string reference, const std::map<std::string, std::string>& before) {
+  if (!isolates_images()) co_return;
+  auto id = co_await image_id(reference);
+  const auto known = before.find(reference);
+  if (is_id(reference) || known == before.end() || known->second != id) co_await see_image(std::move(id));
 }
 
 // What a load has replaced though no job may; why, or nothing.
@@ -364,7 +379,9 @@ Task<void> Exchange::record_loaded(std::string reference, const std::map<std::st
 Task<Exchange::Next> Exchange::tag_image() {
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be made"));
-  if (!co_await sees_image(match_.object)) co_return co_await not_found(Kind::kImage, match_.object);
+  auto source = match_.object;
+  if (!co_await pin_image(source)) co_return co_await not_found(Kind::kImage, match_.object);
+  if (source != match_.object) target_.path = "/images/" + source + "/tag";
   auto recorded = co_await record_reference(repo_and_tag(target_.query), true);
   if (!recorded) co_return co_await answer_image_error(recorded.error());
   const auto next = co_await relay(false);

@@ -19,28 +19,51 @@ Refusal build_image(std::string message) { return {"build-image", std::move(mess
 
 // Images of the host and of others are there for every job but an isolated one, which sees what it made, loaded or
 // pulled. Only what has come to pass counts: a tag that it wished to give, or pull, may be another's.
+// One that is not there and one that is not the job's are alike.
 Task<bool> Exchange::sees_image(std::string reference) {
-  if (!isolates_images()) co_return true;
-  const auto answer = co_await ask(image_path(reference));
-  if (!answer || answer->head.status != 200) co_return true;  // the engine says what is wrong
-  const auto own = co_await own_images();
-  const auto image = Json::parse(answer->body, nullptr, false);
-  co_return image.is_object() && is_own_image(image, labels_of_image(image), own);
+  co_return !isolates_images() || !(co_await own_image_id(std::move(reference))).empty();
 }
 
+// Its full id; empty: none of the job's.
+Task<std::string> Exchange::own_image_id(std::string reference) {
+  const auto answer = co_await ask(image_path(reference));
+  const auto image = answer && answer->head.status == 200 ? Json::parse(answer->body, nullptr, false) : Json();
+  if (!image.is_object()) co_return "";
+  const auto own = co_await own_images();
+  co_return is_own_image(image, labels_of_image(image), own) ? image.value("Id", std::string()) : std::string();
+}
+
+// A name that could mean an id becomes that id: were the name taken away meanwhile, the engine would find another image
+// by it.
+Task<bool> Exchange::pin_image(std::string& reference) {
+  if (!isolates_images()) co_return true;
+  auto id = co_await own_image_id(reference);
+  if (id.empty()) co_return false;
+  if (may_mean_an_id(reference)) reference = std::move(id);
+  co_return true;
+}
+
+// References of the job's images in a repository.
+Task<std::vector<std::string>> Exchange::own_tags(std::string repository) {
+  const auto prefix = split_reference(familiar(repository)).repository + ":";
+  const auto answer = co_await ask("/images/json");
+  const auto images = answer ? Json::parse(answer->body, nullptr, false) : Json();
+  const auto own = co_await own_images();
+  std::vector<std::string> tags;
+  if (!images.is_array()) co_return tags;
+  for (const auto& image : images)
+    if (image.is_object() && is_own_image(image, labels_of(image), own) && image.value("RepoTags", Json()).is_array())
+      for (const auto& tag : image["RepoTags"])
+        if (tag.is_string() && tag.get<std::string>().starts_with(prefix)) tags.push_back(tag.get<std::string>());
+  co_return tags;
+}
+
+// Where they can't be read: rather too little than too much.
 Task<std::set<std::string>> Exchange::own_images() {
-  auto own = co_await off_loop(context_.disk, [this] {
-    std::set<std::string> ids;
-    const auto engine = context_.upstream.address().text();
-    // Where they can't be read: rather too little than too much.
-    if (const auto seen = context_.watch.store().seen_images(engine, context_.spec.owner))
-      ids.insert(seen->begin(), seen->end());
-    if (const auto records = context_.watch.store().images_of(engine, context_.spec.owner))
-      for (const auto& record : *records)
-        if (is_id(record.reference) && !record.existed_before) ids.insert(record.reference);
-    return ids;
+  const auto seen = co_await off_loop(context_.disk, [this] {
+    return context_.watch.store().seen_images(context_.upstream.address().text(), context_.spec.owner);
   });
-  co_return own;
+  co_return seen ? std::set<std::string>(seen->begin(), seen->end()) : std::set<std::string>();
 }
 
 // The ids of all that the job sees; not for one that sees all.
@@ -59,13 +82,15 @@ bool Exchange::is_own_image(const Json& image, const Labels& labels, const std::
   return image_owner_of(context_.server_id(), labels) == context_.spec.owner || own.contains(image.value("Id", ""));
 }
 
-// What the reference, or the id, means now is the job's own.
-Task<void> Exchange::see_image(std::string reference) {
-  if (!isolates_images()) co_return;
+Task<std::string> Exchange::image_id(std::string reference) {
   const auto answer = co_await ask(image_path(reference));
   const auto image = answer ? Json::parse(answer->body, nullptr, false) : Json();
-  const auto id = image.is_object() ? image.value("Id", std::string()) : std::string();
-  if (!is_id(id)) co_return;
+  co_return image.is_object() ? image.value("Id", std::string()) : std::string();
+}
+
+// The image is the job's own.
+Task<void> Exchange::see_image(std::string id) {
+  if (!isolates_images() || !is_id(id)) co_return;
   context_.seen_images.insert(id);
   const auto recorded = co_await off_loop(context_.disk, [this, id] {
     return context_.watch.store().record_seen_image(context_.upstream.address().text(), context_.spec.owner, id);
@@ -73,9 +98,36 @@ Task<void> Exchange::see_image(std::string reference) {
   if (!recorded) log_error("an image that a job sees could not be recorded", {{"error", recorded.error().message}});
 }
 
-Task<void> Exchange::see_pulled(std::string reference, std::vector<std::string> digests) {
-  const auto repository = split_reference(familiar(reference)).repository;
-  for (const auto& digest : digests) co_await see_image(split_reference(repository).repository + "@" + digest);
+// The manifests by which each image is known; none where it does not matter.
+Task<Exchange::Manifests> Exchange::known_manifests() {
+  Manifests known;
+  if (!isolates_images()) co_return known;
+  const auto answer = co_await ask("/images/json?all=1&digests=1");
+  const auto images = answer ? Json::parse(answer->body, nullptr, false) : Json();
+  if (!images.is_array()) co_return known;
+  for (const auto& image : images) {
+    if (!image.is_object()) continue;
+    auto& manifests = known[image.value("Id", std::string())];
+    const auto digests = image.value("RepoDigests", Json());
+    if (!digests.is_array()) continue;
+    for (const auto& digest : digests)
+      if (digest.is_string()) manifests.insert(split_reference(digest.get<std::string>()).tag);
+  }
+  co_return known;
+}
+
+// A registry of the job's own may say of an image that the engine has that it has it too, and the engine believes it
+// without a look (moby distribution/pull_v2). One that was there before is the job's only where it is known by the very
+// manifest that came.
+Task<void> Exchange::see_pulled(std::string reference, std::vector<std::string> digests, Manifests before) {
+  if (!isolates_images()) co_return;
+  // "app:1@sha256:…" is in the repository app.
+  const auto repository = split_reference(split_reference(familiar(reference)).repository).repository;
+  for (const auto& digest : digests) {
+    auto id = co_await image_id(repository + "@" + digest);
+    const auto known = before.find(id);
+    if (known == before.end() || known->second.contains(digest)) co_await see_image(std::move(id));
+  }
 }
 
 bool Exchange::reads_builds() const { return isolates_images() || limits_registries(context_.spec.policy); }
@@ -114,12 +166,15 @@ Task<bool> Exchange::hides_image(std::string reference) {
 Task<std::optional<Refusal>> Exchange::admit_base(std::string reference, const std::map<std::string, Json>& logins) {
   auto image = co_await admit_image(reference, logins);
   if (!image) co_return image.error();
-  const auto text = std::string(kNoBase) + join(triggers_of(*image), "\n");
-  const auto triggers = co_await off_loop(context_.archives, [&text] { return read_dockerfile(text, {}); });
-  if (!triggers) co_return build_image("the image " + reference + ": " + triggers.error().message);
-  for (const auto& taken : triggers->images) {
-    const auto admitted = co_await admit_image(taken, logins);
-    if (!admitted) co_return admitted.error();
+  // The engine reads each by itself.
+  for (const auto& trigger : triggers_of(*image)) {
+    const auto text = std::string(kNoBase) + trigger;
+    const auto read = co_await off_loop(context_.archives, [&text] { return read_dockerfile(text, {}); });
+    if (!read) co_return build_image("the image " + reference + ": " + read.error().message);
+    for (const auto& taken : read->images) {
+      const auto admitted = co_await admit_image(taken, logins);
+      if (!admitted) co_return admitted.error();
+    }
   }
   co_return std::nullopt;
 }
@@ -128,17 +183,25 @@ Task<std::optional<Refusal>> Exchange::admit_base(std::string reference, const s
 Task<tl::expected<Json, Refusal>> Exchange::admit_image(std::string reference,
                                                         const std::map<std::string, Json>& logins) {
   const auto refused = [](Refusal refusal) { return tl::unexpected(std::move(refusal)); };
+  if (isolates_images() && may_mean_an_id(reference) && !is_full_id(reference))
+    co_return refused(build_image("the image " + reference +
+                                  " could be meant by its name or by its id: name it with its tag, or by its full id"));
   for (bool pulled = false;; pulled = true) {
     const auto answer = co_await ask(image_path(reference));
     if (!answer) co_return refused(build_image(answer.error().message));
     auto image = answer->head.status == 200 ? Json::parse(answer->body, nullptr, false) : Json();
+    const auto own = co_await own_images();
+    const bool is_own = is_own_image(image.is_object() ? image : Json::object(), labels_of_image(image), own);
     if (bears(image, reference)) {
-      if (!isolates_images()) co_return image;
-      const auto own = co_await own_images();
-      if (is_own_image(image, labels_of_image(image), own)) co_return image;
+      // What the job gave a registry's name itself, the builder may all the same fetch from there.
+      if (is_own && reference.find('/') != std::string::npos)
+        if (auto refusal = check_registry(context_.spec.policy, reference)) co_return refused(std::move(*refusal));
+      if (is_own || !isolates_images()) co_return image;
     }
     if (auto refusal = check_registry(context_.spec.policy, reference)) co_return refused(std::move(*refusal));
-    if (!isolates_images()) co_return Json();
+    // What the builder could fetch with its client's login and we can't, it may.
+    if (!isolates_images() && (pulled || !co_await pull(reference, logins))) co_return Json();
+    if (!isolates_images()) continue;
     const auto done = pulled ? fail(Error::not_found("it is not what was pulled")) : co_await pull(reference, logins);
     if (!done)
       co_return refused(build_image("the image " + reference +
@@ -149,12 +212,13 @@ Task<tl::expected<Json, Refusal>> Exchange::admit_image(std::string reference,
 
 // As the job's own docker pull.
 Task<Result<void>> Exchange::pull(std::string reference, const std::map<std::string, Json>& logins) {
+  auto before = co_await known_manifests();
   auto recorded = co_await record_reference(reference);
   if (!recorded) co_return fail(recorded.error());
   auto digests = co_await pull_digests(reference, logins);
   co_await settle_reference(std::move(*recorded));
   if (!digests) co_return fail(digests.error());
-  co_await see_pulled(std::move(reference), std::move(*digests));
+  co_await see_pulled(std::move(reference), std::move(*digests), std::move(before));
   co_return Result<void>();
 }
 

@@ -10,7 +10,6 @@ namespace ebbtide::gateway {
 namespace {
 
 constexpr std::string_view kId = "sha256:";
-constexpr std::size_t kShortId = 12;  // as clients show ids
 
 bool holds(const Json& image, const char* list, std::string_view wanted) {
   const auto found = image.find(list);
@@ -32,6 +31,16 @@ std::string familiar(std::string_view reference) {
 
 bool is_id(std::string_view reference) { return reference.starts_with(kId); }
 
+bool is_full_id(std::string_view reference) {
+  constexpr std::size_t kDigits = 64;
+  return is_id(reference) && reference.size() == kId.size() + kDigits && may_mean_an_id(reference);
+}
+
+bool may_mean_an_id(std::string_view reference) {
+  if (reference.starts_with(kId)) reference.remove_prefix(kId.size());
+  return reference.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+
 std::string image_path(std::string_view reference) { return "/images/" + percent_encode(reference, "/:@") + "/json"; }
 
 Labels labels_of_image(const Json& image) {
@@ -43,7 +52,6 @@ bool bears(const Json& image, std::string_view reference) {
   if (!image.is_object() || reference.empty()) return false;
   const auto id = image.value("Id", std::string());
   if (is_id(reference)) return id == reference;
-  if (reference.size() >= kShortId && id.starts_with(std::string(kId) + std::string(reference))) return true;
   const auto full = familiar(reference);
   const auto at = full.find('@');
   if (at == std::string::npos) return holds(image, "RepoTags", full);

@@ -8,11 +8,11 @@ namespace ebbtide::gateway {
 namespace {
 
 constexpr std::uint32_t kMostNames = 1000;
-constexpr std::uint64_t kMostBytes = 8 << 20;
+constexpr std::uint64_t kMostBytes = 1 << 20;
 constexpr std::string_view kIgnoreFile = ".dockerignore";
 
 Error unreadable() { return Error::denied("the Dockerfile's folder can't be read as it is sent: use another client"); }
-Error too_much() { return Error::denied("the Dockerfile's folder sends too much: 8 MiB are enough"); }
+Error too_much() { return Error::denied("the Dockerfile's folder sends too much: 1 MiB is enough"); }
 
 }  // namespace
 
@@ -38,6 +38,7 @@ Result<SentFiles::Step> SentFiles::take(std::string_view message) {
       return step;
     }
   }
+  step.ends = packet.type() == buildkit::FilePacket::FIN;
   step.message = packet.SerializeAsString();
   return step;
 }

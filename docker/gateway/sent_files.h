@@ -20,6 +20,7 @@ class SentFiles {
     std::optional<std::string> message;  // as it may go on; nothing: it is held
     std::optional<std::string> file;     // the content of a Dockerfile, which is whole now: its messages are whole's
     std::uint32_t id = 0;                // of it
+    bool ends = false;                   // with this message all is sent
   };
   // The client's next message. kDenied: not to be read, more than a Dockerfile's folder needs, or in a way that the
   // engine could take for something else.

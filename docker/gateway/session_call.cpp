@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kService = "/moby.filesync.v1.FileSync/";
 constexpr std::string_view kFiles = "/moby.filesync.v1.FileSync/DiffCopy";
 constexpr std::string_view kFolder = "dir-name";
-constexpr std::size_t kMaxMessage = 16 << 20;  // as BuildKit's own
+constexpr std::size_t kMaxMessage = 1 << 20;  // clients send files in pieces of 32 KiB
 
 }  // namespace
 
@@ -73,8 +73,13 @@ Task<bool> SessionCall::pass_message(SentFiles& files, std::string message) {
   if (step && step->file) {
     auto dockerfile = without_frontend(std::move(*step->file));
     refusal = co_await admit(dockerfile);
+    dockerfiles_.push_back(dockerfile);
     for (const auto& whole : SentFiles::whole(step->id, std::move(dockerfile))) framed += grpc::frame(whole);
   }
+  // The build begins now, however long ago they were sent: what they name may have changed.
+  if (step && step->ends)
+    for (const auto& dockerfile : dockerfiles_)
+      if (!refusal) refusal = co_await admit(dockerfile);
   if (refusal) refuse(*refusal);
   if (refusal || framed.empty()) co_return !refusal;
   const auto written = co_await engine_->write(std::move(framed));

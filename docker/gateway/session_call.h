@@ -30,6 +30,7 @@ class SessionCall {
   std::shared_ptr<grpc::Stream> engine_;
   grpc::Http2& client_;
   BuildReading& reading_;
+  std::vector<std::string> dockerfiles_;  // that this call has sent
 };
 
 }  // namespace ebbtide::gateway

@@ -156,6 +156,24 @@ class IsolatedBuilds(ImagesTest):
         self.assertRegex(out, "-rwxr-x--x .* a name")
         self.assertIn("ünïcode: OK", out)
 
+    def test_no_way_to_name_an_image_shows_anothers(self):
+        repository, tag = self.image.split(":")
+        out = self.shell(self.alone, f"""
+            docker save {repository} | grep -ao {self.secret}; docker tag {repository} x; docker push {repository} 2>&1
+            docker run --rm --pull never {repository}:{tag} cat /s; docker save {self.id[7:19]} {self.id} | grep -ao {self.secret}""")
+        self.assertNotIn(self.secret, out)
+        # A step that prints an id as the builder does, and fails.
+        out = self.build(self.alone, "classic", f"FROM {self.base}\nRUN echo ' ---> {self.id[7:19]}' && false")
+        self.assertNotIn("is built", out)
+        self.assertNotIn(self.secret, self.shell(self.alone, f"docker run --rm --pull never {self.id[7:19]} cat /s"))
+
+    def test_a_trigger_hides_no_other(self):
+        self.shell(self.alone, f"docker pull -q {self.base}; docker create --name c {self.base}; "
+                               f"docker commit -c 'ONBUILD RUN true \\\\' -c 'ONBUILD COPY --from={self.image} /s /t' c trigger:2")
+        out = self.build(self.alone, "classic", "FROM trigger:2\nRUN cat /t")
+        self.assertNotIn(self.secret, out)
+        self.assertNotIn("is built", out)
+
     def test_what_was_asked_for_in_vain_is_not_seen(self):
         out = self.shell(self.alone, f"docker pull {self.image}; docker run --rm --pull never {self.image} cat /s; "
                                      f"docker tag {self.image} mine:1; docker images --format '{{{{.Repository}}}}'")

@@ -32,9 +32,9 @@ class Registry:
             return False
 
     def put(self, image, name):
-        """An image of the engine, which has it by this name no more; its reference."""
+        """An image upon one of the engine, which hasn't it any more; its reference."""
         reference = f"{self.name}/{name}"
-        docker("tag", image, reference)
+        docker("build", "-q", "-t", reference, "-", input=f"FROM {image}\nLABEL from={self.name}\n")
         docker("push", "-q", reference)
         docker("rmi", reference)
         return reference

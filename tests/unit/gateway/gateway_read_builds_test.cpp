@@ -71,17 +71,32 @@ class GatewayReadBuilds : public GatewayTest {
     const auto path = asked.target.substr(asked.target.find('/', 1));
     if (path == "/session") return serve_session(wire);
     if (path.starts_with("/images/create")) return wire.write(pull(asked));
-    if (path.starts_with("/images/")) {
+    if (path.starts_with("/images/json")) return wire.write(answer_text(200, listed()));
+    if (path.starts_with("/images/") && path.find("/json") != std::string::npos) {
       if (path.find("bad%3A") != std::string::npos || path.find("bad:") != std::string::npos)
         return wire.write(answer_text(400, R"({"message":"invalid reference format"})"));
       const std::scoped_lock lock(mutex_);
-      const auto found = images_.find(*percent_decode(path.substr(8, path.size() - 8 - 5)));
-      return wire.write(found == images_.end() ? answer_text(404, R"({"message":"none"})")
-                                               : answer_text(200, found->second));
+      const auto asked_for = *percent_decode(path.substr(8, path.size() - 8 - 5));
+      const auto known = images_.find(asked_for);
+      const auto text = known == images_.end() ? "" : known->second;
+      if (moves_ && asked_for == "mine:1") images_["mine:1"] = images_["theirs:1"];
+      if (!text.empty()) return wire.write(answer_text(200, text));
+      return wire.write(answer_text(404, R"({"message":"none"})"));
     }
     if (asked.method == "POST" && path.starts_with("/build") && asked.head.find("chunked") != std::string::npos)
       context_ = wire.read_until("0\r\n\r\n");
     return wire.write(answer_text(200, ""));
+  }
+
+  std::string listed() {
+    const std::scoped_lock lock(mutex_);
+    auto list = Json::array();
+    for (const auto& [name, text] : images_) {
+      auto each = Json::parse(text);
+      each["Labels"] = each["Config"].value("Labels", Json::object());
+      list.push_back(std::move(each));
+    }
+    return list.dump();
   }
 
   // What a registry has is "pulled:1".
@@ -129,7 +144,7 @@ class GatewayReadBuilds : public GatewayTest {
     return fetched_.value_or(GrpcAnswer());
   }
 
-  static std::string sent(const std::string& dockerfile) {
+  std::string sent(const std::string& dockerfile) const {
     buildkit::FilePacket name;
     name.mutable_stat()->set_path("Dockerfile");
     buildkit::FilePacket data;
@@ -139,7 +154,9 @@ class GatewayReadBuilds : public GatewayTest {
     end.clear_data();
     std::string all;
     for (const auto& packet : {name, data, end}) all += grpc::frame(packet.SerializeAsString());
-    return all;
+    buildkit::FilePacket fin;
+    fin.set_type(buildkit::FilePacket::FIN);
+    return fin_ ? all + grpc::frame(fin.SerializeAsString()) : all;
   }
 
   std::string build(const std::string& dockerfile, const std::string& query = "", const std::string& headers = "") {
@@ -159,6 +176,8 @@ class GatewayReadBuilds : public GatewayTest {
   std::optional<GrpcAnswer> fetched_;
   std::string context_;  // of the last build, as the engine got it
   std::atomic<bool> fetch_ = false;
+  bool fin_ = false;    // the client ends its files
+  bool moves_ = false;  // mine:1 becomes another's as soon as it was looked at
   std::string fetch_path_ = kFiles;
   std::string folder_name_ = "dockerfile";
 };
@@ -301,6 +320,68 @@ TEST_F(GatewayReadBuilds, AContextWhoseClientGoesReachesNobody) {
   EXPECT_EQ(std::ranges::count_if(server_->requests(),
                                   [](const auto& each) { return each.find("/build") != std::string::npos; }),
             1);
+}
+
+TEST_F(GatewayReadBuilds, EachTriggerIsReadByItself) {
+  images_["mine:2"] =
+      image("mine2", "mine:2",
+            R"({"Labels":{"ebbtide.image-agent":"s1/a1"},"OnBuild":["RUN true \\","COPY --from=theirs:1 /s /s"]})");
+  EXPECT_THAT(build("FROM mine:2\n"), StartsWith("HTTP/1.1 403"));
+}
+
+TEST_F(GatewayReadBuilds, ANameThatCouldBeAnIdIsNoImageOfABuild) {
+  images_["0b37caf"] = image("mine", "0b37caf:latest", kOwnLabel);
+  EXPECT_THAT(build("FROM 0b37caf\n"), AllOf(StartsWith("HTTP/1.1 403"), HasSubstr("by its name or by its id")));
+  images_["0b37caf:latest"] = images_["0b37caf"];
+  EXPECT_THAT(build("FROM 0b37caf:latest\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(GatewayReadBuilds, ANameThatCouldBeAnIdIsTakenByTheIdThatItMeans) {
+  images_["0b37caf"] = image("mine", "0b37caf:latest", kOwnLabel);
+  EXPECT_THAT(post("/v1.41/images/0b37caf/tag?repo=x&tag=1", ""), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/v1.41/images/0b37caf/get"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(server_->requests(), Contains(HasSubstr("/images/sha256:mine/tag?")));
+  EXPECT_THAT(server_->requests(), Contains(HasSubstr("/images/get?names=0b37caf%3Alatest")));
+}
+
+TEST_F(GatewayReadBuilds, ARepositoryIsSavedByItsOwnTags) {
+  images_["mine:theirs"] = image("theirs2", "mine:theirs");
+  EXPECT_THAT(get("/v1.41/images/get?names=mine"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(server_->requests(), Contains("GET /v1.41/images/get?names=mine%3A1"));
+  for (const auto* names : {"names=theirs", "names=theirs:1", "names=mine:1&names=theirs:1", "names=none"})
+    EXPECT_THAT(get(std::string("/v1.41/images/get?") + names), StartsWith("HTTP/1.1 404")) << names;
+  EXPECT_THAT(get("/v1.41/images/theirs/get"), StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(GatewayReadBuilds, WhatIsPushedIsWhatTheTagMeans) {
+  EXPECT_THAT(post("/v1.41/images/mine/push?tag=1", ""), StartsWith("HTTP/1.1 200"));
+  images_["theirs:latest"] = images_["mine:1"];
+  EXPECT_THAT(post("/v1.41/images/theirs/push?tag=1", ""), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(post("/v1.41/images/mine/push", ""), HasSubstr("(rule: shared-image)"));
+}
+
+TEST_F(GatewayReadBuilds, WhatARegistryOnlySaysThatItHasIsNotSeen) {
+  images_["theirs:2"] = R"({"Id":"sha256:pulled","RepoTags":["theirs:2"],"RepoDigests":["a@sha256:d2"],"Config":{}})";
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=pulled&tag=1", ""), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 404"));
+  images_["theirs:2"] = R"({"Id":"sha256:pulled","RepoTags":["theirs:2"],"RepoDigests":["a@sha256:d1"],"Config":{}})";
+  images_.erase("pulled:1");
+  images_.erase("pulled@sha256:d1");
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=pulled&tag=1", ""), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 200")) << "by the same manifest";
+}
+
+TEST_F(GatewayReadBuilds, AnImageThatIsNotThereAndOneThatIsHiddenAreAlike) {
+  const auto hidden = post("/v1.41/containers/create?name=%21%21", R"({"Image":"theirs:1"})");
+  const auto absent = post("/v1.41/containers/create?name=%21%21", R"({"Image":"absent:1"})");
+  EXPECT_THAT(hidden, HasSubstr("No such image: theirs:1"));
+  EXPECT_THAT(absent, HasSubstr("No such image: absent:1"));
+}
+
+TEST_F(GatewayReadBuilds, ADockerfileIsHeldAgainstWhatIsThereWhenTheBuildBegins) {
+  fin_ = true;
+  moves_ = true;
+  EXPECT_EQ(fetched("FROM mine:1\n").status(), "7");
 }
 
 }  // namespace

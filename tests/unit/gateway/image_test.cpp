@@ -29,9 +29,14 @@ TEST(Image, BearsItsTagsAndDigestsHoweverTheyAreWritten) {
 
 TEST(Image, BearsItsIdOnlyWhereNoNameWouldLookLikeIt) {
   EXPECT_TRUE(bears(image(), kId));
-  EXPECT_TRUE(bears(image(), "0123456789ab"));
-  EXPECT_FALSE(bears(image(), "0123"));
+  EXPECT_FALSE(bears(image(), "0123456789ab"));
   EXPECT_FALSE(bears(image(), "sha256:0123456789ab"));
+}
+
+TEST(Image, ANameOfDigitsMayMeanAnId) {
+  for (const auto* reference : {"0b37", "deadBEEF", "sha256:0b37"}) EXPECT_TRUE(may_mean_an_id(reference)) << reference;
+  for (const auto* reference : {"app", "0b37:1", "x/0b37", "0b37@sha256:1"})
+    EXPECT_FALSE(may_mean_an_id(reference)) << reference;
 }
 
 TEST(Image, NothingIsBorneByWhatIsNone) {

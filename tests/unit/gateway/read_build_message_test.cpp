@@ -139,29 +139,44 @@ void set(Request& request, const std::string& key, const std::string& value) {
 
 INSTANTIATE_TEST_SUITE_P(
     Ways, UnreadBuild,
-    testing::Values(Unread{"FrontendImage", [](auto& r) { r.set_frontend("gateway.v0"); }},
-                    Unread{"RemoteContext", [](auto& r) { set(r, "context", "https://example.org/x.git"); }},
-                    Unread{"UploadedContext", [](auto& r) { set(r, "context", "http://buildkit-session/x"); }},
-                    Unread{"ContextOfAnotherName",
-                           [](auto& r) {
-                             set(r, "contextkey", "x");
-                             set(r, "x", "https://example.org/x.git");
-                           }},
-                    Unread{"DockerfileOfAnotherFolder", [](auto& r) { set(r, "dockerfilekey", "context"); }},
-                    Unread{"DockerfileNamedAsAnIgnoreFile", [](auto& r) { set(r, "filename", "x.dockerignore"); }},
-                    Unread{"DockerfileNamedAsAnIgnoreFileByALongerWay",
-                           [](auto& r) { set(r, "filename", "x.dockerignore/."); }},
-                    Unread{"DockerfileOfAnInput", [](auto& r) { (*r.mutable_frontend_inputs())["dockerfile"]; }},
-                    Unread{"MountsForAllSteps", [](auto& r) { set(r, "automount:x", "type=bind,from=theirs:1"); }},
-                    Unread{"Scanner", [](auto& r) { set(r, "attest:sbom", "generator=theirs:1"); }},
-                    Unread{"SourcePolicy", [](auto& r) { r.set_source_policy("x"); }},
-                    Unread{"SourcePolicyOfTheClient", [](auto& r) { r.set_source_policy_session("mine"); }},
-                    Unread{"BuildThatAStepWrites",
-                           [](auto& r) {
-                             buildkit::Op op;
-                             op.mutable_build();
-                             add_op(*r.mutable_definition(), op);
-                           }}),
+    testing::Values(
+        Unread{"FrontendImage", [](auto& r) { r.set_frontend("gateway.v0"); }},
+        Unread{"RemoteContext", [](auto& r) { set(r, "context", "https://example.org/x.git"); }},
+        Unread{"UploadedContext", [](auto& r) { set(r, "context", "http://buildkit-session/x"); }},
+        Unread{"ContextOfAnotherName",
+               [](auto& r) {
+                 set(r, "contextkey", "x");
+                 set(r, "x", "https://example.org/x.git");
+               }},
+        Unread{"DockerfileOfAnotherFolder", [](auto& r) { set(r, "dockerfilekey", "context"); }},
+        Unread{"DockerfileNamedAsAnIgnoreFile", [](auto& r) { set(r, "filename", "x.dockerignore"); }},
+        Unread{"DockerfileNamedAsAnIgnoreFileByALongerWay", [](auto& r) { set(r, "filename", "x.dockerignore/."); }},
+        Unread{"DockerfileOfAnInput", [](auto& r) { (*r.mutable_frontend_inputs())["dockerfile"]; }},
+        Unread{"MountsForAllSteps", [](auto& r) { set(r, "automount:x", "type=bind,from=theirs:1"); }},
+        Unread{"Scanner", [](auto& r) { set(r, "attest:sbom", "generator=theirs:1"); }},
+        Unread{"ScannerInCapitals", [](auto& r) { set(r, "attest:SBOM", "generator=theirs:1"); }},
+        Unread{"ScannerByAnArgument", [](auto& r) { set(r, "build-arg:BUILDKIT_ATTEST_SBOM", "generator=theirs:1"); }},
+        Unread{"SourceOfALaterBuildKit",
+               [](auto& r) {
+                 buildkit::Op op;
+                 op.mutable_source()->set_identifier("docker-image+blob://theirs@sha256:1");
+                 add_op(*r.mutable_definition(), op);
+               }},
+        Unread{"BundleInPlaceOfARepository",
+               [](auto& r) {
+                 buildkit::Op op;
+                 op.mutable_source()->set_identifier("git://example.org/x");
+                 (*op.mutable_source()->mutable_attrs())["git.bundle"] = "docker-image://theirs:1";
+                 add_op(*r.mutable_definition(), op);
+               }},
+        Unread{"SourcePolicy", [](auto& r) { r.set_source_policy("x"); }},
+        Unread{"SourcePolicyOfTheClient", [](auto& r) { r.set_source_policy_session("mine"); }},
+        Unread{"BuildThatAStepWrites",
+               [](auto& r) {
+                 buildkit::Op op;
+                 op.mutable_build();
+                 add_op(*r.mutable_definition(), op);
+               }}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(ReadBuildMessage, SourcePoliciesOfAClientsFrontendAreRefusedToo) {

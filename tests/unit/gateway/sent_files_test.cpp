@@ -71,6 +71,7 @@ TEST(SentFiles, OtherMessagesPass) {
   end.set_type(FilePacket::FIN);
   SentFiles files;
   EXPECT_EQ(files.take(end.SerializeAsString())->message, end.SerializeAsString());
+  EXPECT_TRUE(files.take(end.SerializeAsString())->ends);
   EXPECT_EQ(files.take("")->message, std::string()) << "the end of the names";
   EXPECT_FALSE(files.take("\xff\xff"));
 }
