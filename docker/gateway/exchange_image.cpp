@@ -290,7 +290,8 @@ Task<Exchange::Next> Exchange::load_images() {
   const auto create = context_.ledger().begin_create(context_.spec.owner);
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be loaded"));
   // What an archive holds is known only when it has been loaded: so what was there before is asked first.
-  std::map<std::string, std::string> before;  // references and ids → ids
+  Loads::Open under_way(context_.loads);
+  Loads::Images before;
   const auto images = co_await ask("/images/json");
   if (!images) co_return co_await answer_error(images.error());
   for (const auto& image : Json::parse(images->body, nullptr, false)) {
@@ -300,6 +301,7 @@ Task<Exchange::Next> Exchange::load_images() {
     if (image.contains("RepoTags") && image["RepoTags"].is_array())
       for (const auto& tag : image["RepoTags"]) before[tag.get<std::string>()] = id;
   }
+  before = under_way.before(before);
   const std::optional<std::string> no_body;
   auto upstream = co_await send(no_body, true);
   if (!upstream) co_return co_await answer_error(upstream.error());
@@ -323,13 +325,12 @@ Task<Exchange::Next> Exchange::load_images() {
   co_return co_await relay_watched(std::move(*upstream), watch, finish);
 }
 
-// By the name that it was loaded under. One that means what it did before may have been given back meanwhile
-// (put_back).
+// By the name that it was loaded under. Where others' loads take and give back the same name meanwhile (put_back), it
+// may mean an image that was there before.
 Task<void> Exchange::see_loaded(std::string reference, const std::map<std::string, std::string>& before) {
   if (!isolates_images()) co_return;
   auto id = co_await image_id(reference);
-  const auto known = before.find(reference);
-  if (is_id(reference) || known == before.end() || known->second != id) co_await see_image(std::move(id));
+  if (is_id(reference) || !before.contains(reference) || !before.contains(id)) co_await see_image(std::move(id));
 }
 
 // What a load has replaced though no job may; why, or nothing.

@@ -91,6 +91,7 @@ class GatewayHost::Impl {
                                                      .scope = scope_of(spec),
                                                      .archives = archives_,
                                                      .sessions = sessions_,
+                                                     .loads = loads_,
                                                      .readings = {},
                                                      .contexts = 0,
                                                      .seen_images = {}});
@@ -179,6 +180,7 @@ class GatewayHost::Impl {
   EngineWatch& watch_;
   Counting counting_;
   BuildSessions sessions_;
+  Loads loads_;
   WorkerPool disk_;
   WorkerPool archives_;
   std::vector<std::unique_ptr<Loop>> loops_;  // end before the pools, whose work comes back to them
