@@ -17,7 +17,7 @@
 #include "docker/gateway/build_session.h"
 #include "docker/gateway/counting.h"
 #include "docker/gateway/gateway.h"
-#include "docker/gateway/loads.h"
+#include "docker/gateway/under_way.h"
 #include "docker/http/upstream.h"
 
 namespace ebbtide::gateway {
@@ -35,6 +35,7 @@ struct Context {
   WorkerPool& archives;     // where build contexts are read and written
   BuildSessions& sessions;  // of all gateways of the engine
   Loads& loads;             // of all, too
+  Pulls& pulls;
   BuildReadings readings;
   std::size_t contexts = 0;  // that are kept now
   // Where images are isolated: ids and references whose events the owner sees, besides those that bear its label.

@@ -269,14 +269,13 @@ class Exchange {
   Task<bool> pin_image(std::string& reference);   // false: not seen
   Task<std::string> pin_images(Json& container);  // the first that isn't seen
   Task<std::vector<std::string>> own_tags(std::string repository);
-  using Manifests = std::map<std::string, std::set<std::string>>;  // by image id
-  Task<Manifests> known_manifests();
+  Task<Pulls::Facts> known_manifests();
   Task<bool> hides_image(std::string reference);  // there is one of that name, and it is not the job's
   Task<std::set<std::string>> own_images();       // ids
   Task<std::set<std::string>> visible_images();
   bool is_own_image(const Json& image, const Labels& labels, const std::set<std::string>& own) const;
   Task<void> see_image(std::string id);
-  Task<void> see_pulled(std::string reference, std::vector<std::string> digests, Manifests before);
+  Task<Result<void>> see_pulled(std::string reference, std::vector<std::string> digests, Pulls::Facts before);
   // Whether the gateway must know what images builds take: the engine would give them any.
   bool reads_builds() const;
   // Images that a build takes: each is the job's to see, or becomes so by a pull. logins: by registry.

@@ -134,7 +134,8 @@ Task<Exchange::Next> Exchange::pull_image() {
   auto reference = std::string(target_.query.get("fromImage").value_or(""));
   const auto tag = target_.query.get("tag").value_or("");
   if (!tag.empty()) reference += (tag.find(':') == std::string_view::npos ? ":" : "@") + std::string(tag);
-  auto before = co_await known_manifests();
+  Pulls::Open under_way(context_.pulls);
+  auto before = under_way.before(co_await known_manifests());
   auto recorded = co_await record_reference(reference);
   if (!recorded) co_return co_await answer_error(recorded.error());
   if (!owns_images()) co_return co_await relay(false);
@@ -146,14 +147,16 @@ Task<Exchange::Next> Exchange::pull_image() {
     co_return co_await relay_error(std::move(*upstream));
   }
   PullReader lines;
+  std::string refusal;
   const auto watch = [&](std::string_view piece) {
     lines.feed(piece);
-    return std::string(piece);
+    return piece.empty() ? refusal : std::string(piece);
   };
   // The client may run it as soon as it has heard of the end.
   const auto finish = [&]() -> Task<void> {
     co_await settle_reference(*recorded);
-    co_await see_pulled(reference, lines.digests(), std::move(before));
+    const auto seen = co_await see_pulled(reference, lines.digests(), std::move(before));
+    if (!seen) refusal = error_line(seen.error().message);
   };
   co_return co_await relay_watched(std::move(*upstream), watch, finish);
 }
@@ -291,7 +294,7 @@ Task<Exchange::Next> Exchange::load_images() {
   if (!create) co_return co_await answer_error(Error::unavailable("this agent is ending: nothing new can be loaded"));
   // What an archive holds is known only when it has been loaded: so what was there before is asked first.
   Loads::Open under_way(context_.loads);
-  Loads::Images before;
+  Loads::Facts before;
   const auto images = co_await ask("/images/json");
   if (!images) co_return co_await answer_error(images.error());
   for (const auto& image : Json::parse(images->body, nullptr, false)) {

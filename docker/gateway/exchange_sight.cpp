@@ -98,13 +98,16 @@ Task<void> Exchange::see_image(std::string id) {
   if (!recorded) log_error("an image that a job sees could not be recorded", {{"error", recorded.error().message}});
 }
 
-// The manifests by which each image is known; none where it does not matter.
-Task<Exchange::Manifests> Exchange::known_manifests() {
-  Manifests known;
+// The manifests by which each image is known, but for those that only a pull in doubt brought; none where it does not
+// matter.
+Task<Pulls::Facts> Exchange::known_manifests() {
+  Pulls::Facts known;
   if (!isolates_images()) co_return known;
+  const auto doubted = co_await off_loop(
+      context_.disk, [this] { return context_.watch.store().doubted_manifests(context_.upstream.address().text()); });
   const auto answer = co_await ask("/images/json?all=1&digests=1");
   const auto images = answer ? Json::parse(answer->body, nullptr, false) : Json();
-  if (!images.is_array()) co_return known;
+  if (!images.is_array() || !doubted) co_return known;
   for (const auto& image : images) {
     if (!image.is_object()) continue;
     auto& manifests = known[image.value("Id", std::string())];
@@ -112,6 +115,7 @@ Task<Exchange::Manifests> Exchange::known_manifests() {
     if (!digests.is_array()) continue;
     for (const auto& digest : digests)
       if (digest.is_string()) manifests.insert(split_reference(digest.get<std::string>()).tag);
+    for (const auto& each : *doubted) manifests.erase(each);
   }
   co_return known;
 }
@@ -119,15 +123,29 @@ Task<Exchange::Manifests> Exchange::known_manifests() {
 // A registry of the job's own may say of an image that the engine has that it has it too, and the engine believes it
 // without a look (moby distribution/pull_v2). One that was there before is the job's only where it is known by the very
 // manifest that came.
-Task<void> Exchange::see_pulled(std::string reference, std::vector<std::string> digests, Manifests before) {
-  if (!isolates_images()) co_return;
+Task<Result<void>> Exchange::see_pulled(std::string reference, std::vector<std::string> digests, Pulls::Facts before) {
+  if (!isolates_images()) co_return Result<void>();
   // "app:1@sha256:…" is in the repository app.
   const auto repository = split_reference(split_reference(familiar(reference)).repository).repository;
+  auto all = Result<void>();
   for (const auto& digest : digests) {
     auto id = co_await image_id(repository + "@" + digest);
     const auto known = before.find(id);
-    if (known == before.end() || known->second.contains(digest)) co_await see_image(std::move(id));
+    if (known == before.end() || known->second.contains(digest)) {
+      co_await see_image(std::move(id));
+      continue;
+    }
+    const auto own = co_await own_image_id(id);
+    if (!own.empty()) continue;
+    const auto doubted = co_await off_loop(context_.disk, [this, &digest] {
+      return context_.watch.store().doubt_manifest(context_.upstream.address().text(), context_.spec.owner, digest);
+    });
+    if (!doubted) log_error("a manifest in doubt could not be recorded", {{"error", doubted.error().message}});
+    all = fail(Error::denied("the engine has the image " + reference +
+                             " already, from elsewhere than this registry: whose it is can't be told, so that this job "
+                             "doesn't see it"));
   }
+  co_return all;
 }
 
 bool Exchange::reads_builds() const { return isolates_images() || limits_registries(context_.spec.policy); }
@@ -212,14 +230,14 @@ Task<tl::expected<Json, Refusal>> Exchange::admit_image(std::string reference,
 
 // As the job's own docker pull.
 Task<Result<void>> Exchange::pull(std::string reference, const std::map<std::string, Json>& logins) {
-  auto before = co_await known_manifests();
+  Pulls::Open under_way(context_.pulls);
+  auto before = under_way.before(co_await known_manifests());
   auto recorded = co_await record_reference(reference);
   if (!recorded) co_return fail(recorded.error());
   auto digests = co_await pull_digests(reference, logins);
   co_await settle_reference(std::move(*recorded));
   if (!digests) co_return fail(digests.error());
-  co_await see_pulled(std::move(reference), std::move(*digests), std::move(before));
-  co_return Result<void>();
+  co_return co_await see_pulled(std::move(reference), std::move(*digests), std::move(before));
 }
 
 Task<Result<std::vector<std::string>>> Exchange::pull_digests(std::string reference,

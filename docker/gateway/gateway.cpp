@@ -92,6 +92,7 @@ class GatewayHost::Impl {
                                                      .archives = archives_,
                                                      .sessions = sessions_,
                                                      .loads = loads_,
+                                                     .pulls = pulls_,
                                                      .readings = {},
                                                      .contexts = 0,
                                                      .seen_images = {}});
@@ -181,6 +182,7 @@ class GatewayHost::Impl {
   Counting counting_;
   BuildSessions sessions_;
   Loads loads_;
+  Pulls pulls_;
   WorkerPool disk_;
   WorkerPool archives_;
   std::vector<std::unique_ptr<Loop>> loops_;  // end before the pools, whose work comes back to them

@@ -17,6 +17,8 @@ CREATE TABLE IF NOT EXISTS images (
   PRIMARY KEY (engine, owner, reference)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen_images (
   engine TEXT NOT NULL, owner TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (engine, owner, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS doubted_manifests (
+  engine TEXT NOT NULL, owner TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (engine, owner, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS renamed_containers (
   engine TEXT NOT NULL, container_id TEXT NOT NULL, owner TEXT NOT NULL,
   PRIMARY KEY (engine, container_id)) WITHOUT ROWID;
@@ -134,6 +136,18 @@ Result<std::vector<std::string>> Store::seen_images(std::string_view engine, std
   });
 }
 
+Result<void> Store::doubt_manifest(std::string_view engine, std::string_view owner, std::string_view digest) {
+  return database_->run([&](SQLite::Database& db) {
+    execute(db, "INSERT OR IGNORE INTO doubted_manifests VALUES (?, ?, ?)", own(engine), own(owner), own(digest));
+  });
+}
+
+Result<std::vector<std::string>> Store::doubted_manifests(std::string_view engine) {
+  return database_->use([&](SQLite::Database& db) {
+    return texts(db, "SELECT DISTINCT digest FROM doubted_manifests WHERE engine = ?", own(engine));
+  });
+}
+
 Result<void> Store::record_rename(std::string_view engine, std::string_view container_id, std::string_view owner) {
   return database_->run([&](SQLite::Database& db) {
     execute(db, "INSERT OR REPLACE INTO renamed_containers VALUES (?, ?, ?)", own(engine), own(container_id),
@@ -163,6 +177,7 @@ Result<void> Store::forget_owner(std::string_view engine, std::string_view owner
   return database_->run([&](SQLite::Database& db) {
     execute(db, "DELETE FROM images WHERE engine = ? AND owner = ?", own(engine), own(owner));
     execute(db, "DELETE FROM seen_images WHERE engine = ? AND owner = ?", own(engine), own(owner));
+    execute(db, "DELETE FROM doubted_manifests WHERE engine = ? AND owner = ?", own(engine), own(owner));
     execute(db, "DELETE FROM renamed_containers WHERE engine = ? AND owner = ?", own(engine), own(owner));
   });
 }

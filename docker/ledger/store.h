@@ -49,6 +49,11 @@ class Store {
   Result<void> record_seen_image(std::string_view engine, std::string_view owner, std::string_view id);
   Result<std::vector<std::string>> seen_images(std::string_view engine, std::string_view owner);
 
+  // A manifest that came by a pull of owner's of which nobody knows whether its registry has the image. Gone with the
+  // owner, as the reference that it came by.
+  Result<void> doubt_manifest(std::string_view engine, std::string_view owner, std::string_view digest);
+  Result<std::vector<std::string>> doubted_manifests(std::string_view engine);
+
   // A renamed container's check no longer fits its name; this says that it is ours all the same.
   Result<void> record_rename(std::string_view engine, std::string_view container_id, std::string_view owner);
   Result<std::vector<std::string>> renamed_containers(std::string_view engine);

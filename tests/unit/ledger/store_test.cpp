@@ -82,6 +82,17 @@ TEST(Store, WhatAnOwnerSeesIsItsOwnAndGoesWithIt) {
   EXPECT_TRUE(store.seen_images("e", "a1")->empty());
 }
 
+TEST(Store, ManifestsInDoubtAreSoForAllUntilTheirOwnerGoes) {
+  Store store(Database::in_memory());
+  for (const auto* owner : {"a1", "a2"}) ASSERT_TRUE(store.doubt_manifest("e", owner, "sha256:d"));
+  EXPECT_EQ(*store.doubted_manifests("e"), std::vector<std::string>{"sha256:d"});
+  EXPECT_TRUE(store.doubted_manifests("other")->empty());
+  ASSERT_TRUE(store.forget_owner("e", "a1"));
+  EXPECT_EQ(store.doubted_manifests("e")->size(), 1U);
+  ASSERT_TRUE(store.forget_owner("e", "a2"));
+  EXPECT_TRUE(store.doubted_manifests("e")->empty());
+}
+
 TEST(Store, AFailedPieceOfWorkLeavesNothingBehind) {
   const auto database = Database::in_memory();
   Store store(database);

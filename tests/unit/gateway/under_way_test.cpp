@@ -1,4 +1,4 @@
-#include "docker/gateway/loads.h"
+#include "docker/gateway/under_way.h"
 
 #include <gtest/gtest.h>
 
