@@ -269,7 +269,8 @@ class Exchange {
   Task<bool> pin_image(std::string& reference);   // false: not seen
   Task<std::string> pin_images(Json& container);  // the first that isn't seen
   Task<std::vector<std::string>> own_tags(std::string repository);
-  Task<Pulls::Facts> known_manifests();
+  Task<Result<Pulls::Facts>> known_manifests();
+  Task<Result<Pulls::Facts>> begin_pull(std::optional<Pulls::Open>& under_way);
   Task<bool> hides_image(std::string reference);  // there is one of that name, and it is not the job's
   Task<std::set<std::string>> own_images();       // ids
   Task<std::set<std::string>> visible_images();

@@ -92,6 +92,7 @@ Task<void> Exchange::settle_reference(ImageRecord record) {
       return context_.watch.store().forget_image(context_.upstream.address().text(), context_.spec.owner, reference);
     });
     context_.ledger().forget(Kind::kImage, record.reference);
+    context_.seen_images.erase(record.reference);
   }
   if (!settled) log_error("the record of an image could not be settled", {{"error", settled.error().message}});
 }
@@ -134,8 +135,9 @@ Task<Exchange::Next> Exchange::pull_image() {
   auto reference = std::string(target_.query.get("fromImage").value_or(""));
   const auto tag = target_.query.get("tag").value_or("");
   if (!tag.empty()) reference += (tag.find(':') == std::string_view::npos ? ":" : "@") + std::string(tag);
-  Pulls::Open under_way(context_.pulls);
-  auto before = under_way.before(co_await known_manifests());
+  std::optional<Pulls::Open> under_way;
+  auto before = co_await begin_pull(under_way);
+  if (!before) co_return co_await answer_error(before.error());
   auto recorded = co_await record_reference(reference);
   if (!recorded) co_return co_await answer_error(recorded.error());
   if (!owns_images()) co_return co_await relay(false);
@@ -149,13 +151,13 @@ Task<Exchange::Next> Exchange::pull_image() {
   PullReader lines;
   std::string refusal;
   const auto watch = [&](std::string_view piece) {
-    lines.feed(piece);
+    if (isolates_images()) lines.feed(piece);
     return piece.empty() ? refusal : std::string(piece);
   };
   // The client may run it as soon as it has heard of the end.
   const auto finish = [&]() -> Task<void> {
     co_await settle_reference(*recorded);
-    const auto seen = co_await see_pulled(reference, lines.digests(), std::move(before));
+    const auto seen = co_await see_pulled(reference, lines.digests(), std::move(*before));
     if (!seen) refusal = error_line(seen.error().message);
   };
   co_return co_await relay_watched(std::move(*upstream), watch, finish);

@@ -98,16 +98,16 @@ Task<void> Exchange::see_image(std::string id) {
   if (!recorded) log_error("an image that a job sees could not be recorded", {{"error", recorded.error().message}});
 }
 
-// The manifests by which each image is known, but for those that only a pull in doubt brought; none where it does not
-// matter.
-Task<Pulls::Facts> Exchange::known_manifests() {
+// The manifests by which each image is known, but for those that only a pull in doubt brought.
+Task<Result<Pulls::Facts>> Exchange::known_manifests() {
   Pulls::Facts known;
-  if (!isolates_images()) co_return known;
   const auto doubted = co_await off_loop(
       context_.disk, [this] { return context_.watch.store().doubted_manifests(context_.upstream.address().text()); });
   const auto answer = co_await ask("/images/json?all=1&digests=1");
   const auto images = answer ? Json::parse(answer->body, nullptr, false) : Json();
-  if (!images.is_array() || !doubted) co_return known;
+  // Without them every image would look new.
+  if (!doubted) co_return fail(doubted.error());
+  if (!images.is_array()) co_return fail(Error::unavailable("the engine does not tell its images: try again"));
   for (const auto& image : images) {
     if (!image.is_object()) continue;
     auto& manifests = known[image.value("Id", std::string())];
@@ -118,6 +118,15 @@ Task<Pulls::Facts> Exchange::known_manifests() {
     for (const auto& each : *doubted) manifests.erase(each);
   }
   co_return known;
+}
+
+// What was there before any pull under way, for see_pulled; nothing where it does not matter.
+Task<Result<Pulls::Facts>> Exchange::begin_pull(std::optional<Pulls::Open>& under_way) {
+  if (!isolates_images()) co_return Pulls::Facts();
+  under_way.emplace(context_.pulls);
+  auto known = co_await known_manifests();
+  if (!known) co_return known;
+  co_return under_way->before(*known);
 }
 
 // A registry of the job's own may say of an image that the engine has that it has it too, and the engine believes it
@@ -230,14 +239,15 @@ Task<tl::expected<Json, Refusal>> Exchange::admit_image(std::string reference,
 
 // As the job's own docker pull.
 Task<Result<void>> Exchange::pull(std::string reference, const std::map<std::string, Json>& logins) {
-  Pulls::Open under_way(context_.pulls);
-  auto before = under_way.before(co_await known_manifests());
+  std::optional<Pulls::Open> under_way;
+  auto before = co_await begin_pull(under_way);
+  if (!before) co_return fail(before.error());
   auto recorded = co_await record_reference(reference);
   if (!recorded) co_return fail(recorded.error());
   auto digests = co_await pull_digests(reference, logins);
   co_await settle_reference(std::move(*recorded));
   if (!digests) co_return fail(digests.error());
-  co_return co_await see_pulled(std::move(reference), std::move(*digests), std::move(before));
+  co_return co_await see_pulled(std::move(reference), std::move(*digests), std::move(*before));
 }
 
 Task<Result<std::vector<std::string>>> Exchange::pull_digests(std::string reference,

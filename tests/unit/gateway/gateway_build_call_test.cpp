@@ -20,7 +20,6 @@ using testing::StartsWith;
 
 const std::string kControl = "/moby.buildkit.v1.Control/";
 const std::string kBridge = "/moby.buildkit.v1.frontend.LLBBridge/";
-const std::string kUpgraded = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
 const std::string kUpgrade = "POST /grpc HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
 const std::string kBuildId = "buildkit-controlapi-buildid";
 
@@ -32,7 +31,7 @@ class GatewayBuildCall : public GatewayTest {
         return wire.write(answer_text(200, R"([{"Id":"sha256:before"}])"));
       if (asked.target.find("/images/") != std::string::npos)
         return wire.write(answer_text(calls().empty() ? 404 : 200, "{}"));  // the image that a build makes
-      wire.write(kUpgraded);
+      wire.write(kUpgradedToH2c);
       if (asked.target.ends_with("/session"))
         wire.read_to_end();
       else

@@ -15,8 +15,6 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-const std::string kUpgraded = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
-
 std::string upgrade(const std::string& path, const std::string& headers) {
   return "POST " + path + " HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + headers + "\r\n";
 }
@@ -31,7 +29,7 @@ class GatewayBuildKit : public GatewayTest {
     open([this](Wire& wire, const auto& asked) {
       if (!asked.target.ends_with("/session")) return wire.write(answer_text(200, ""));
       head_ = asked.head;
-      wire.write(kUpgraded);
+      wire.write(kUpgradedToH2c);
       wire.write("heard " + wire.read_to_end());
       return false;
     });

@@ -20,6 +20,9 @@ using ebbtide::test::FakeEngine;
 using ebbtide::test::ScriptedServer;
 using ebbtide::test::Wire;
 
+inline const std::string kUpgradedToH2c =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+
 class GatewayTest : public testing::Test {
  protected:
   GatewayTest() { std::signal(SIGPIPE, SIG_IGN); }  // as the server does

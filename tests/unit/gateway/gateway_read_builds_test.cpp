@@ -1,9 +1,9 @@
 // Where builds are read (isolated images): which builds reach the engine, and as what.
 #include <gmock/gmock.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <condition_variable>
 
 #include "buildkit.pb.h"
@@ -23,7 +23,6 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-const std::string kUpgraded = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
 const std::string kFiles = "/moby.filesync.v1.FileSync/DiffCopy";
 const std::string kOwnLabel = R"({"Labels":{"ebbtide.image-agent":"s1/a1"}})";
 
@@ -111,9 +110,12 @@ class GatewayReadBuilds : public GatewayTest {
 
   // An engine that fetches the Dockerfile of a build as soon as it is asked to.
   bool serve_session(Wire& wire) {
-    wire.write(kUpgraded);
+    wire.write(kUpgradedToH2c);
     GrpcClient engine(wire);
-    while (!fetch_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return fetch_; });
+    }
     auto answer = engine.call(fetch_path_, "", {{"dir-name", folder_name_}});
     const std::scoped_lock lock(mutex_);
     fetched_ = std::move(answer);
@@ -131,7 +133,11 @@ class GatewayReadBuilds : public GatewayTest {
     if (query != "no build")
       EXPECT_THAT(post("/v1.41/build?version=2&session=x&remote=client-session" + query, ""),
                   StartsWith("HTTP/1.1 200"));
-    fetch_ = true;
+    {
+      const std::scoped_lock lock(mutex_);
+      fetch_ = true;
+    }
+    changed_.notify_all();
     std::thread peer([&] {
       ebbtide::test::serve_grpc(
           wire, [&](const GrpcCall&) { return sent(dockerfile); }, [] {});
@@ -175,7 +181,7 @@ class GatewayReadBuilds : public GatewayTest {
   std::vector<std::string> pulls_;             // heads
   std::optional<GrpcAnswer> fetched_;
   std::string context_;  // of the last build, as the engine got it
-  std::atomic<bool> fetch_ = false;
+  bool fetch_ = false;
   bool fin_ = false;    // the client ends its files
   bool moves_ = false;  // mine:1 becomes another's as soon as it was looked at
   std::string fetch_path_ = kFiles;
@@ -291,23 +297,24 @@ TEST_F(GatewayReadBuilds, APulledImageIsSeenAtOnce) {
 }
 
 TEST_F(GatewayReadBuilds, AnOwnerKeepsSoManyContextsAtOnceAndTheNextWaits) {
+  const auto begun = [this] {
+    auto wire = client();
+    EXPECT_TRUE(
+        wire.write("POST /v1.41/build HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"));
+    return wire;
+  };
   std::vector<Wire> under_way;
   for (int i = 0; i < 4; ++i) {
-    under_way.push_back(client());
-    ASSERT_TRUE(
-        under_way.back().write("POST /v1.41/build HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\n"
-                               "Content-Length: 10\r\n\r\n"));
+    under_way.push_back(begun());
     ASSERT_THAT(under_way.back().read_until("\r\n\r\n"), StartsWith("HTTP/1.1 100"));
   }
-  std::atomic<bool> built = false;
-  std::thread next([&] {
-    EXPECT_THAT(build("FROM mine:1\n"), StartsWith("HTTP/1.1 200"));
-    built = true;
-  });
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  EXPECT_FALSE(built);
+  auto next = begun();
+  // The gateway's one loop has read what next sent long before it has answered these.
+  for (int i = 0; i < 20; ++i) ASSERT_THAT(get("/v1.41/images/mine:1/json"), StartsWith("HTTP/1.1 200"));
+  pollfd has_come{.fd = next.fd(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&has_come, 1, 0), 0);
   under_way.pop_back();
-  next.join();
+  EXPECT_THAT(next.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 100"));
 }
 
 TEST_F(GatewayReadBuilds, AContextWhoseClientGoesReachesNobody) {
