@@ -149,6 +149,11 @@ std::pair<std::shared_ptr<Cluster>, bool> FleetCore::upsert(const std::string& g
   return {made, true};
 }
 
+std::uint64_t FleetCore::begin_listing() {
+  const std::scoped_lock lock(mutex);
+  return ++listings;
+}
+
 Channel& FleetCore::channel(const std::string& gocd) {
   {
     const std::scoped_lock lock(mutex);

@@ -37,6 +37,7 @@ struct AgentEntry {
   bool kept = false;             // it died, and its belongings stay for a look
   bool touched_engine = false;   // something of it may be there
   bool retry_due = false;        // the last try to reap it left something
+  std::uint64_t heard = 0;       // FleetCore::listings when GoCD's word was taken out of turn, by the terminator
   unsigned told_percent = 0;     // of its pull, on the console
   std::uint64_t revision = 0;    // another after each change
   std::chrono::minutes keep{0};  // an admin wants its belongings to stay for a look when it ends
@@ -88,6 +89,8 @@ class FleetCore {
   std::pair<std::shared_ptr<Cluster>, bool> upsert(const std::string& gocd, const ClusterProfile& profile);
 
   Channel& channel(const std::string& gocd);
+  // To be called before GoCD is asked for its agents: the number of this listing.
+  std::uint64_t begin_listing();
 
   // --- health ---
   void note(const std::string& gocd, const std::string& key, Channel::HealthMessage message);
@@ -128,6 +131,7 @@ class FleetCore {
   std::set<std::string> pinged;  // GoCD servers that have named all their clusters since the start
   FleetCounters counters;
   std::uint64_t sequence = 0;
+  std::uint64_t listings = 0;  // of GoCD's agents, asked for so far: an older one doesn't overrule a newer one's word
 
   WorkerPool creates;
   WorkerPool pulls;

@@ -17,10 +17,10 @@ constexpr std::chrono::minutes kSlowRegistration{2};
 Round::Round(FleetCore& core, Terminator& terminator) : core_(core), terminator_(terminator) {}
 
 void Round::run(const std::string& gocd) {
+  Listed listed{.asked = core_.begin_listing()};
   const auto list = core_.channel(gocd).list_agents(kListLimit);
   if (list) {
-    Listed listed;
-    for (const auto& status : *list) listed.emplace(status.agent_id, status);
+    for (const auto& status : *list) listed.agents.emplace(status.agent_id, status);
     take_over(gocd, listed);
     end_who_should(gocd, listed);
     tell_of_slow_registration(gocd);
@@ -44,9 +44,11 @@ void Round::take_over(const std::string& gocd, const Listed& listed) {
   std::vector<AgentEntry> registered;
   {
     const std::scoped_lock lock(core_.mutex);
-    for (auto& [id, entry] : core_.agents)
-      if (const auto found = listed.find(id); found != listed.end() && entry.agent.gocd == gocd)
+    for (auto& [id, entry] : core_.agents) {
+      if (entry.agent.gocd != gocd || listed.is_stale(entry)) continue;
+      if (const auto found = listed.agents.find(id); found != listed.agents.end())
         take_over(entry, found->second, registered);
+    }
   }
   for (const auto& entry : registered) {
     const Agent& agent = entry.agent;
@@ -81,9 +83,9 @@ void Round::end_who_should(const std::string& gocd, const Listed& listed) {
 std::optional<EndCause> Round::cause_to_end(const AgentEntry& entry, const Listed& listed) {
   const Agent& agent = entry.agent;
   const auto cluster = core_.cluster(agent.cluster);
-  if (!cluster || !entry.lives()) return std::nullopt;
-  const auto found = listed.find(agent.id);
-  const auto status = found == listed.end() ? std::nullopt : std::optional(found->second);
+  if (!cluster || !entry.lives() || listed.is_stale(entry)) return std::nullopt;
+  const auto found = listed.agents.find(agent.id);
+  const auto status = found == listed.agents.end() ? std::nullopt : std::optional(found->second);
   if (cluster->draining && (!status || status->agent_state == "Idle")) return EndCause::kClusterRemoved;
   // While the engine is away, nothing is destroyed.
   if (!cluster->watch().ready()) return std::nullopt;
@@ -118,7 +120,7 @@ void Round::forget_unknown_agents(const std::string& gocd, const Listed& listed)
   {
     const std::scoped_lock lock(core_.mutex);
     if (!complete || !core_.pinged.contains(gocd)) return;
-    for (const auto& [id, status] : listed)
+    for (const auto& [id, status] : listed.agents)
       if (!core_.agents.contains(id)) unknown.push_back(id);
   }
   if (unknown.empty()) return;

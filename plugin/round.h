@@ -18,7 +18,12 @@ class Round {
   void run(const std::string& gocd);
 
  private:
-  using Listed = std::map<std::string, AgentStatus>;  // by agent id
+  struct Listed {
+    std::uint64_t asked = 0;  // FleetCore::listings
+    std::map<std::string, AgentStatus> agents;
+    // GoCD was heard on this agent since the listing was asked for: it may be the older word.
+    bool is_stale(const AgentEntry& entry) const { return asked <= entry.heard; }
+  };
 
   void take_over(const std::string& gocd, const Listed& listed);
   void take_over(AgentEntry& entry, const AgentStatus& status, std::vector<AgentEntry>& registered);

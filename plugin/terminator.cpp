@@ -114,6 +114,7 @@ void Terminator::keep_after_all(const std::string& id, const AgentStatus& status
     const auto since = entry.agent.state_since;
     if (!core_.move(entry, state)) return;
     entry.agent.end_cause.reset();
+    entry.heard = core_.listings;
     // A try to end it must not start its times anew.
     if (state == AgentState::kRegistering) entry.agent.state_since = std::min(since, entry.agent.created);
   });

@@ -1,6 +1,7 @@
 #include "docker/gateway/exchange.h"
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "docker/base/log.h"
@@ -15,6 +16,15 @@ namespace {
 constexpr std::size_t kMaxJsonBody = 16 << 20;
 constexpr std::size_t kMaxSmallAnswer = 64 << 20;
 constexpr std::size_t kMaxDiscarded = 1 << 20;
+constexpr std::chrono::seconds kTurnLimit{60};
+constexpr std::chrono::milliseconds kTurnPause{100};
+
+// A prune, and up to Engine 20.10 a look at the disk's usage: one at a time, others are refused (tried).
+bool another_is_served(const http::SmallAnswer& answer) {
+  const auto says = [&](std::string_view text) { return answer.body.find(text) != std::string::npos; };
+  return (answer.head.status == 409 && says("a prune operation is already running")) ||
+         (answer.head.status == 500 && says("a disk usage operation is already running"));
+}
 
 int status_of(ErrorKind kind) {
   switch (kind) {
@@ -324,6 +334,18 @@ Task<Result<http::SmallAnswer>> Exchange::call(std::string_view method, std::str
   std::string verb(method);
   auto target = target_.to_text();
   co_return co_await context_.upstream.call(std::move(verb), std::move(target), std::move(body), kMaxSmallAnswer);
+}
+
+Task<Result<http::SmallAnswer>> Exchange::call_in_turn(std::string_view method) {
+  const auto executor = co_await http::asio::this_coro::executor;
+  const auto end = std::chrono::steady_clock::now() + kTurnLimit;
+  while (true) {
+    auto answer = co_await call(method);
+    const bool again = answer && another_is_served(*answer);
+    if (!again || client_state_.gone || std::chrono::steady_clock::now() > end) co_return answer;
+    http::asio::steady_timer pause(executor, kTurnPause);
+    co_await pause.async_wait(http::asio::use_awaitable);
+  }
 }
 
 Task<Result<http::SmallAnswer>> Exchange::ask(std::string_view path) {

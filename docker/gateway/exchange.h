@@ -124,6 +124,8 @@ class Exchange {
   Task<Next> relay(bool client_body);
   // An exchange of our own with the path and query of target_; body as JSON.
   Task<Result<http::SmallAnswer>> call(std::string_view method, std::string body = {});
+  // Likewise, of what the engine does one of at a time, whosesoever: waits for another's.
+  Task<Result<http::SmallAnswer>> call_in_turn(std::string_view method);
   Task<Result<http::SmallAnswer>> ask(std::string_view path);  // GET, in the request's API version
   std::string in_version(std::string_view path) const;
 
@@ -208,7 +210,6 @@ class Exchange {
   Task<Next> remove();
   Task<Next> connect_network();
   Task<Next> prune();
-  Task<Result<http::SmallAnswer>> prune_in_turn();
   void settle_pruned(const Json& answer);
   void settle_gone(Kind kind, const std::string& id);
 

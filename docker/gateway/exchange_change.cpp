@@ -1,17 +1,8 @@
-#include <boost/asio/steady_timer.hpp>
-
 #include "docker/base/text.h"
 #include "docker/gateway/exchange.h"
 
 namespace ebbtide::gateway {
 namespace {
-
-constexpr std::chrono::seconds kPruneLimit{60};
-constexpr std::chrono::milliseconds kPrunePause{100};
-
-bool another_prune_runs(const http::SmallAnswer& answer) {
-  return answer.head.status == 409 && answer.body.find("a prune operation is already running") != std::string::npos;
-}
 
 bool succeeded(const http::SmallAnswer& answer) { return answer.head.status >= 200 && answer.head.status < 300; }
 
@@ -119,19 +110,6 @@ Task<Exchange::Next> Exchange::connect_network() {
   co_return co_await forward(*answer);
 }
 
-// The engine runs one prune at a time and refuses others (Engine 20.10, tried): a job waits for another's.
-Task<Result<http::SmallAnswer>> Exchange::prune_in_turn() {
-  const auto executor = co_await http::asio::this_coro::executor;
-  const auto end = std::chrono::steady_clock::now() + kPruneLimit;
-  while (true) {
-    auto answer = co_await call("POST");
-    const bool again = answer && another_prune_runs(*answer);
-    if (!again || client_state_.gone || std::chrono::steady_clock::now() > end) co_return answer;
-    http::asio::steady_timer pause(executor, kPrunePause);
-    co_await pause.async_wait(http::asio::use_awaitable);
-  }
-}
-
 Task<Exchange::Next> Exchange::prune() {
   const auto kind = *match_.route->kind;
   auto filters = Filters::parse(target_.query.get("filters").value_or(""));
@@ -142,7 +120,7 @@ Task<Exchange::Next> Exchange::prune() {
   else
     add_owner(*filters, context_.server_id(), context_.spec.owner);
   target_.query.set("filters", filters->to_text());
-  const auto answer = co_await prune_in_turn();
+  const auto answer = co_await call_in_turn("POST");
   if (!answer) co_return co_await answer_error(answer.error());
   const auto body = Json::parse(answer->body, nullptr, false);
   if (succeeded(*answer) && body.is_object()) settle_pruned(body);

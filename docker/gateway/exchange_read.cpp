@@ -15,7 +15,7 @@ std::string text_member(const Json& item, const char* name) {
 
 // An answer of the engine, parsed, changed and sent on; one that is not 200 or no JSON as it is.
 Task<Exchange::Next> Exchange::rewritten(std::function<void(Json&)> rewrite) {
-  const auto answer = co_await call("GET");
+  const auto answer = co_await call_in_turn("GET");
   if (!answer) co_return co_await answer_error(answer.error());
   auto body = Json::parse(answer->body, nullptr, false);
   if (answer->head.status != 200 || body.is_discarded()) co_return co_await forward(*answer);

@@ -216,7 +216,7 @@ class Clients(TrustedAgents):
         prefix = f"sdk{os.getpid()}"
 
         def play(host, name):
-            command = [python(), str(SCRIPTS / "sdk.py"), name, BUSYBOX]
+            command = [python(), str(SCRIPTS / "sdk.py"), name, BUSYBOX, *(["bare"] if host == ENGINE else [])]
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "DOCKER_HOST": host})
             self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr[-3000:])
             return alike(done.stdout, name)

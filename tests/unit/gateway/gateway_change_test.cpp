@@ -93,5 +93,25 @@ TEST_F(GatewayChange, APruneWaitsForAnothers) {
   EXPECT_EQ(asked, 3);
 }
 
+TEST_F(GatewayChange, ALookAtTheDisksUsageWaitsForAnothers) {
+  std::atomic<int> asked = 0;
+  open([&](Wire& wire, const auto&) {
+    return wire.write(++asked < 3 ? answer_text(500, R"({"message":"a disk usage operation is already running"})")
+                                  : answer_text(200, R"({"LayersSize":7,"Images":[],"Containers":[],"Volumes":[]})"));
+  });
+  EXPECT_THAT(get("/v1.41/system/df"), AllOf(StartsWith("HTTP/1.1 200"), HasSubstr(R"("LayersSize":7)")));
+  EXPECT_EQ(asked, 3);
+}
+
+TEST_F(GatewayChange, WhatElseTheEngineCannotIsToldAtOnce) {
+  std::atomic<int> asked = 0;
+  open([&](Wire& wire, const auto&) {
+    ++asked;
+    return wire.write(answer_text(500, R"({"message":"no space left on device"})"));
+  });
+  EXPECT_THAT(get("/v1.41/system/df"), StartsWith("HTTP/1.1 500"));
+  EXPECT_EQ(asked, 1);
+}
+
 }  // namespace
 }  // namespace ebbtide::gateway::test

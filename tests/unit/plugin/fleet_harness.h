@@ -63,6 +63,24 @@ class ScriptedGocd {
     const std::scoped_lock lock(mutex_);
     when_disabled_ = std::move(script);
   }
+  // The answer to the next request of this kind is made when it comes, and given when it is released.
+  void hold(std::string_view api) {
+    const std::scoped_lock lock(mutex_);
+    held_[std::string(api)];
+  }
+  bool holds(std::string_view api) const {
+    const std::scoped_lock lock(mutex_);
+    const auto found = held_.find(std::string(api));
+    return found != held_.end() && found->second;
+  }
+  void release(std::string_view api) {
+    std::pair<std::string, std::string> held;
+    {
+      const std::scoped_lock lock(mutex_);
+      held = held_.extract(std::string(api)).mapped().value();
+    }
+    channel_.answer(held.first, {200, held.second});
+  }
   bool knows(const std::string& id) const {
     const std::scoped_lock lock(mutex_);
     return agents_.contains(id);
@@ -93,7 +111,19 @@ class ScriptedGocd {
 
   void serve() {
     while (channel_.attached(attachment_))
-      if (const auto request = channel_.next(attachment_, 1s)) channel_.answer(request->id, {200, answer(*request)});
+      if (const auto request = channel_.next(attachment_, 1s)) serve(*request);
+  }
+
+  void serve(const ProcessorRequest& request) {
+    const auto body = answer(request);
+    {
+      const std::scoped_lock lock(mutex_);
+      if (const auto held = held_.find(std::string(request.api)); held != held_.end() && !held->second) {
+        held->second = {request.id, body};
+        return;
+      }
+    }
+    channel_.answer(request.id, {200, body});
   }
 
   std::string answer(const ProcessorRequest& request) {
@@ -139,6 +169,7 @@ class ScriptedGocd {
   std::string health_;
   std::size_t lists_ = 0;
   std::function<void(const std::string&)> when_disabled_;
+  std::map<std::string, std::optional<std::pair<std::string, std::string>>> held_;  // by api: id and answer
   std::thread thread_;
 };
 

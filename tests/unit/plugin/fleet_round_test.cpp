@@ -26,6 +26,27 @@ TEST_F(FleetTest, WorkAssignedInTheLastMomentSavesTheAgent) {
   EXPECT_TRUE(engine->has_container(id));
 }
 
+// The terminator was told that the agent builds; a listing from before says that it is idle.
+TEST_F(FleetTest, AnOlderWordOfGocdDoesNotOverruleANewer) {
+  const auto id = idle(1);
+  round();
+  gocd->hold(processor::kDisableAgents);
+  clock->forward(5min);
+  ping();
+  ASSERT_TRUE(eventually([&] { return gocd->holds(processor::kDisableAgents); }));
+  gocd->hold(processor::kListAgents);
+  ping();
+  ASSERT_TRUE(eventually([&] { return gocd->holds(processor::kListAgents); }));
+  gocd->set(id, "Building", "Building");
+  gocd->release(processor::kDisableAgents);
+  ASSERT_TRUE(becomes(1, AgentState::kBuilding));
+  const auto stayed = agent_of(1)->steps.size();
+  gocd->release(processor::kListAgents);
+  round();
+  EXPECT_TRUE(becomes(1, AgentState::kBuilding));
+  EXPECT_EQ(agent_of(1)->steps.size(), stayed) << agent_of(1)->steps.back().text;
+}
+
 TEST_F(FleetTest, ABuildingAgentIsNeverEndedByAPing) {
   const auto id = running(1);
   gocd->set(id, "Building", "Building");
