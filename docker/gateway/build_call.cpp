@@ -240,13 +240,23 @@ Task<void> BuildCall::inspect() {
   co_await grpc::relay_answer(*engine, *client_);
 }
 
+std::vector<std::shared_ptr<BuildReading>> BuildCall::readings_of(const std::set<std::string>& sessions) const {
+  std::vector<std::shared_ptr<BuildReading>> readings;
+  const auto& known = context_.readings.sessions;
+  for (const auto& id : sessions)
+    if (const auto found = known.find(session_name(id)); found != known.end()) readings.push_back(found->second);
+  return readings;
+}
+
 // What the build takes must be the job's to see, now and when its Dockerfile comes.
 Task<std::optional<Refusal>> BuildCall::admit(const CheckedMessage& checked) {
-  auto refusal = co_await exchange_.admit_images({.images = checked.images, .stages = {}, .has_frontend = false});
-  if (refusal || !checked.arguments) co_return refusal;
   std::set<std::string> sessions(checked.dockerfiles_from.begin(), checked.dockerfiles_from.end());
   if (is_of_a_build(path_))
     sessions.merge(context_.readings.sessions_of(std::string(grpc::value_of(*engine_head(), kBuildId))));
+  auto logins = logins_of(readings_of(sessions));
+  auto refusal = co_await exchange_.admit_images({.images = checked.images, .stages = {}, .has_frontend = false},
+                                                 std::move(logins));
+  if (refusal || !checked.arguments) co_return refusal;
   if (sessions.empty()) co_return Refusal{"build-image", "the build needs a session, from which its Dockerfile comes"};
   for (const auto& session : sessions) {
     refusal = co_await exchange_.admit_build(*checked.arguments, session);

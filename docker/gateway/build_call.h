@@ -31,6 +31,7 @@ class BuildCall {
   Task<std::optional<CheckedMessage>> check();
   Task<bool> are_own(std::vector<std::string> sessions);
   Task<std::optional<Refusal>> admit(const CheckedMessage& checked);
+  std::vector<std::shared_ptr<BuildReading>> readings_of(const std::set<std::string>& sessions) const;
   Task<bool> record(std::vector<std::string> references);
   Task<std::optional<std::vector<std::string>>> present_images();
   // A call to the engine with our message in place of the client's.
@@ -53,10 +54,10 @@ class BuildCall {
   std::size_t own_held_ = 0;
   std::string path_;
   const BuildCallRoute* route_ = nullptr;
-  grpc::Code code_ = grpc::Code::kOk;  // answered by us
-  std::string rule_;                   // of a refusal
-  std::vector<AuditObject> images_;    // that the build names
-  std::vector<ImageRecord> recorded_;  // of them
+  grpc::Code code_ = grpc::Code::kOk;      // answered by us
+  std::string rule_;                       // of a refusal
+  std::vector<AuditObject> images_;        // that the build names
+  std::vector<Exchange::Claim> recorded_;  // of them
 };
 
 }  // namespace ebbtide::gateway

@@ -33,12 +33,16 @@ struct DockerfileBuild {
 // for each byte of a hostile Dockerfile: not for a loop.
 Result<DockerfileImages> read_builds(const std::vector<DockerfileBuild>& builds);
 
+class SessionLogins;
+
 class BuildReading {
  public:
   // The builds that this Dockerfile, or these arguments, may be of. kDenied: too many, or a Dockerfile of no known
   // build. Both are kept either way: what was refused is refused again.
   Result<std::vector<DockerfileBuild>> add_dockerfile(std::string text);
   Result<std::vector<DockerfileBuild>> add_arguments(BuildArguments arguments);
+
+  std::shared_ptr<SessionLogins> logins;  // of the client, as long as it can be asked
 
  private:
   std::set<std::string> dockerfiles_;
@@ -63,7 +67,7 @@ class SessionReading {
   SessionReading(const SessionReading&) = delete;
   SessionReading& operator=(const SessionReading&) = delete;
 
-  BuildReading& operator*() const { return *reading_; }
+  const std::shared_ptr<BuildReading>& get() const { return reading_; }
 
  private:
   BuildReadings& readings_;

@@ -27,6 +27,7 @@
 #include "docker/gateway/filter.h"
 #include "docker/gateway/paths.h"
 #include "docker/gateway/route.h"
+#include "docker/gateway/session_logins.h"
 #include "docker/gateway/stamp.h"
 #include "docker/gateway/temper.h"
 #include "docker/grpc/http2.h"
@@ -231,7 +232,7 @@ class Exchange {
   // Until the connection ends: each call that from's peer makes.
   Task<void> serve_calls(grpc::Http2& from, grpc::Http2& to, Serve serve);
   // The engine's calls to the client's services, of which those that send Dockerfiles are read.
-  Task<Next> read_session(Upstream upstream, BuildReading& reading);
+  Task<Next> read_session(Upstream upstream, std::shared_ptr<BuildReading> reading);
   Task<Result<void>> await_session(std::string id);
   Task<Result<void>> prepare_buildkit_build();
   Task<std::optional<Refusal>> admit_buildkit_build();
@@ -254,9 +255,14 @@ class Exchange {
       std::function<Task<void>()> finish = []() -> Task<void> { co_return; });
   // Writes down that the owner is about to give this reference. replaces: what it means now would be out of reach
   // (kDenied where that isn't the owner's to do).
-  Task<Result<ImageRecord>> record_reference(std::string reference, bool replaces = false);
-  Task<void> settle_reference(ImageRecord record);
-  Task<void> settle_references(std::vector<ImageRecord> records);
+  struct Claim {
+    ImageRecord record;
+    bool first = false;  // of the owner's upon that reference
+  };
+  Task<Result<Claim>> record_reference(std::string reference, bool replaces = false);
+  // Afterwards. failed: the request came to nothing, for certain.
+  Task<void> settle_reference(Claim claim, bool failed = false);
+  Task<void> settle_references(std::vector<Claim> claims);
   Task<Result<void>> check_replaced(const ImageRecord& record, const Json& image);
   Task<Next> answer_image_error(const Error& error);
   Task<void> see_loaded(std::string reference, const std::map<std::string, std::string>& before);
@@ -280,18 +286,17 @@ class Exchange {
   Task<Result<void>> see_pulled(std::string reference, std::vector<std::string> digests, Pulls::Facts before);
   // Whether the gateway must know what images builds take: the engine would give them any.
   bool reads_builds() const;
-  // Images that a build takes: each is the job's to see, or becomes so by a pull. logins: by registry.
-  Task<std::optional<Refusal>> admit_builds(std::vector<DockerfileBuild> builds,
-                                            std::map<std::string, Json> logins = {});
-  Task<std::optional<Refusal>> admit_images(DockerfileImages named, std::map<std::string, Json> logins = {});
-  Task<std::optional<Refusal>> admit_base(std::string reference, const std::map<std::string, Json>& logins);
-  Task<tl::expected<Json, Refusal>> admit_image(std::string reference, const std::map<std::string, Json>& logins);
-  Task<Result<void>> pull(std::string reference, const std::map<std::string, Json>& logins);
-  Task<Result<std::vector<std::string>>> pull_digests(std::string reference, const std::map<std::string, Json>& logins);
+  // Images that a build takes: each is the job's to see, or becomes so by a pull.
+  Task<std::optional<Refusal>> admit_builds(std::vector<DockerfileBuild> builds, LoginFor login_for);
+  Task<std::optional<Refusal>> admit_images(DockerfileImages named, LoginFor login_for);
+  Task<std::optional<Refusal>> admit_base(std::string reference, const LoginFor& login_for);
+  Task<tl::expected<Json, Refusal>> admit_image(std::string reference, const LoginFor& login_for);
+  Task<Result<void>> pull(std::string reference, const LoginFor& login_for);
+  Task<Result<std::vector<std::string>>> pull_digests(std::string reference, const Json& login);
   Task<Result<std::vector<std::string>>> pull_over(http::Connection& connection, std::string reference,
-                                                   const std::map<std::string, Json>& logins);
+                                                   const Json& login);
 
-  Task<Result<void>> record_image(ImageRecord record);
+  Task<Result<bool>> record_image(ImageRecord record);  // as Store::record_image
   Task<void> record_steps(std::vector<std::string> ids, TimePoint began);
   Task<Result<bool>> may_remove_image(const std::string& reference);
 

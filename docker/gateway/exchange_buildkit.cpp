@@ -55,12 +55,12 @@ Task<Exchange::Next> Exchange::build_session() {
   auto upstream = co_await upgrade_to_http2();
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status != 101) co_return co_await relay_answer(std::move(*upstream));
-  if (reading) co_return co_await read_session(std::move(*upstream), **reading);
+  if (reading) co_return co_await read_session(std::move(*upstream), reading->get());
   co_return co_await upgraded(std::move(*upstream));
 }
 
 // HTTP/2 ends here on both sides; the engine is the one that calls.
-Task<Exchange::Next> Exchange::read_session(Upstream upstream, BuildReading& reading) {
+Task<Exchange::Next> Exchange::read_session(Upstream upstream, std::shared_ptr<BuildReading> reading) {
   const auto executor = co_await http::asio::this_coro::executor;
   status_ = upstream.head.status;
   const Counting::Open open(context_.counting.streams);
@@ -68,10 +68,14 @@ Task<Exchange::Next> Exchange::read_session(Upstream upstream, BuildReading& rea
   if (written) {
     grpc::Http2 engine(*upstream.connection, executor, grpc::Http2::Side::kServer);
     grpc::Http2 client(client_, executor, grpc::Http2::Side::kClient);
+    const auto logins = std::make_shared<SessionLogins>(client, executor);
+    reading->logins = logins;
     co_await serve_calls(engine, client, [&](std::shared_ptr<grpc::Stream> call, grpc::Http2& to) -> Task<void> {
       SessionCall session_call(*this, std::move(call), to, reading);
       co_await session_call.run();
     });
+    reading->logins = nullptr;
+    co_await logins->end();
   }
   client_state_.upstream = nullptr;
   co_return Next::kClose;
@@ -195,7 +199,7 @@ Task<std::optional<Refusal>> Exchange::admit_build(BuildArguments arguments, std
     co_return Refusal{"build-image", "the build needs a session of POST /session, from which its Dockerfile comes"};
   auto builds = found->second->add_arguments(std::move(arguments));
   if (!builds) co_return Refusal{"build-image", builds.error().message};
-  co_return co_await admit_builds(std::move(*builds));
+  co_return co_await admit_builds(std::move(*builds), logins_of({found->second}));
 }
 
 Task<Exchange::Next> Exchange::cancel_build() {

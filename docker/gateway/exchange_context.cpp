@@ -13,18 +13,21 @@ constexpr std::size_t kMostContexts = 4;  // of one owner at once
 constexpr std::chrono::milliseconds kContextPause{50};
 
 // X-Registry-Config: a client's logins by registry, as base64 of a JSON object. What can't be read is none.
-std::map<std::string, Json> logins_of(std::string_view header) {
+LoginFor logins_in(std::string_view header) {
   std::map<std::string, Json> logins;
   const auto decoded = base64_decode(header);
   const auto given = decoded ? Json::parse(*decoded, nullptr, false) : Json();
-  if (!given.is_object()) return logins;
+  if (!given.is_object()) return no_logins();
   for (const auto& [server, login] : given.items()) {
     auto name = std::string_view(server);
     for (const std::string_view scheme : {"https://", "http://"})
       if (name.starts_with(scheme)) name.remove_prefix(scheme.size());
     logins[registry_of(std::string(name.substr(0, name.find('/'))) + "/x")] = login;
   }
-  return logins;
+  return [logins = std::move(logins)](std::string registry) -> Task<Json> {
+    const auto found = logins.find(registry);
+    co_return found == logins.end() ? Json() : found->second;
+  };
 }
 
 }  // namespace
@@ -50,8 +53,8 @@ Task<Result<std::optional<Refusal>>> Exchange::admit_context(std::optional<KeptC
   // The classic builder knows no frontends.
   std::vector<DockerfileBuild> builds;
   builds.push_back({archive->dockerfile(), {.values = std::move(*arguments), .own_frontend = true}});
-  auto logins = logins_of(head_.fields.find("X-Registry-Config").value_or(""));
-  auto refusal = co_await admit_builds(std::move(builds), std::move(logins));
+  auto refusal =
+      co_await admit_builds(std::move(builds), logins_in(head_.fields.find("X-Registry-Config").value_or("")));
   if (!refusal) context.emplace(KeptContext{std::move(turn), std::move(*archive)});
   co_return refusal;
 }

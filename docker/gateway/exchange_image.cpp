@@ -19,7 +19,7 @@ std::string repo_and_tag(const http::Query& query) {
 
 }  // namespace
 
-Task<Result<void>> Exchange::record_image(ImageRecord record) {
+Task<Result<bool>> Exchange::record_image(ImageRecord record) {
   record.engine = context_.upstream.address().text();
   record.owner = context_.spec.owner;
   Belonging belonging{.kind = Kind::kImage,
@@ -57,14 +57,14 @@ Task<Exchange::Next> Exchange::answer_image_error(const Error& error) {
   return answer_error(error);
 }
 
-Task<Result<ImageRecord>> Exchange::record_reference(std::string reference, bool replaces) {
+Task<Result<Exchange::Claim>> Exchange::record_reference(std::string reference, bool replaces) {
   // No name begins like an id.
-  if (!owns_images() || reference.empty() || is_id(familiar(reference))) co_return ImageRecord();
+  if (!owns_images() || reference.empty() || is_id(familiar(reference))) co_return Claim();
   reference = familiar(reference);
   const auto present = co_await ask(image_path(reference));
   if (!present) co_return fail(present.error());
   // No image can have it; the engine says so.
-  if (present->head.status == 400) co_return ImageRecord();
+  if (present->head.status == 400) co_return Claim();
   ImageRecord record{.engine = {}, .owner = {}, .reference = reference, .existed_before = present->head.status == 200};
   if (record.existed_before) {
     const auto image = Json::parse(present->body, nullptr, false);
@@ -75,30 +75,34 @@ Task<Result<ImageRecord>> Exchange::record_reference(std::string reference, bool
   const auto recorded = co_await record_image(record);
   if (!recorded) co_return fail(recorded.error());
   if (isolates_images()) context_.seen_images.insert(record.reference);
-  co_return record;
+  co_return Claim{.record = std::move(record), .first = *recorded};
 }
 
-// Afterwards. A reference that has come to mean nothing is nobody's: whoever gives it later must not lose it with this
-// job. One that means something is recorded again: another request for it may have failed meanwhile.
-Task<void> Exchange::settle_reference(ImageRecord record) {
-  if (record.reference.empty() || record.existed_before) co_return;
+// A reference that has come to mean nothing is nobody's: whoever gives it later must not lose it with this job. One
+// that means what it did before a request that failed is not this job's either: whose it is could not remove it. One
+// that means something is recorded again: another request for it may have failed meanwhile.
+Task<void> Exchange::settle_reference(Claim claim, bool failed) {
+  auto& record = claim.record;
+  if (record.reference.empty() || (record.existed_before && !(failed && claim.first))) co_return;
   const auto present = co_await ask(image_path(record.reference));
   if (!present || (present->head.status != 404 && present->head.status != 200)) co_return;
-  auto settled = Result<void>();
-  if (present->head.status == 200) {
-    settled = co_await record_image(record);
-  } else {
-    settled = co_await off_loop(context_.disk, [this, reference = record.reference] {
-      return context_.watch.store().forget_image(context_.upstream.address().text(), context_.spec.owner, reference);
-    });
-    context_.ledger().forget(Kind::kImage, record.reference);
-    context_.seen_images.erase(record.reference);
+  const auto image = Json::parse(present->body, nullptr, false);
+  const auto id = present->head.status == 200 && image.is_object() ? image.value("Id", std::string()) : std::string();
+  if (!id.empty() && id != record.previous_image_id) {
+    const auto recorded = co_await record_image(record);
+    if (!recorded) log_error("an image could not be recorded again", {{"error", recorded.error().message}});
+    co_return;
   }
-  if (!settled) log_error("the record of an image could not be settled", {{"error", settled.error().message}});
+  const auto forgotten = co_await off_loop(context_.disk, [this, reference = record.reference] {
+    return context_.watch.store().forget_image(context_.upstream.address().text(), context_.spec.owner, reference);
+  });
+  context_.ledger().forget(Kind::kImage, record.reference);
+  context_.seen_images.erase(record.reference);
+  if (!forgotten) log_error("the record of an image could not be forgotten", {{"error", forgotten.error().message}});
 }
 
-Task<void> Exchange::settle_references(std::vector<ImageRecord> records) {
-  for (auto& record : records) co_await settle_reference(std::move(record));
+Task<void> Exchange::settle_references(std::vector<Claim> claims) {
+  for (auto& claim : claims) co_await settle_reference(std::move(claim));
 }
 
 Task<Exchange::Next> Exchange::relay_watched(Upstream upstream, std::function<std::string(std::string_view)> watch,
@@ -145,7 +149,7 @@ Task<Exchange::Next> Exchange::pull_image() {
   auto upstream = co_await send(no_body, false);
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status >= 400) {
-    co_await settle_reference(std::move(*recorded));
+    co_await settle_reference(std::move(*recorded), true);
     co_return co_await relay_error(std::move(*upstream));
   }
   PullReader lines;
@@ -156,7 +160,7 @@ Task<Exchange::Next> Exchange::pull_image() {
   };
   // The client may run it as soon as it has heard of the end.
   const auto finish = [&]() -> Task<void> {
-    co_await settle_reference(*recorded);
+    co_await settle_reference(*recorded, !lines.error().empty());
     const auto seen = co_await see_pulled(reference, lines.digests(), std::move(*before));
     if (!seen) refusal = error_line(seen.error().message);
   };
@@ -210,7 +214,7 @@ Task<Exchange::Next> Exchange::read_and_build() {
 
 // context: in place of the client's body.
 Task<Exchange::Next> Exchange::build_from(std::optional<KeptContext> context) {
-  std::vector<ImageRecord> recorded;
+  std::vector<Claim> recorded;
   for (const auto& tag : target_.query.get_all("t")) {
     auto record = co_await record_reference(tag, true);
     if (!record) co_return co_await answer_image_error(record.error());

@@ -159,14 +159,13 @@ Task<Result<void>> Exchange::see_pulled(std::string reference, std::vector<std::
 
 bool Exchange::reads_builds() const { return isolates_images() || limits_registries(context_.spec.policy); }
 
-Task<std::optional<Refusal>> Exchange::admit_builds(std::vector<DockerfileBuild> builds,
-                                                    std::map<std::string, Json> logins) {
+Task<std::optional<Refusal>> Exchange::admit_builds(std::vector<DockerfileBuild> builds, LoginFor login_for) {
   auto named = co_await off_loop(context_.archives, [&builds] { return read_builds(builds); });
   if (!named) co_return build_image(named.error().message);
-  co_return co_await admit_images(std::move(*named), std::move(logins));
+  co_return co_await admit_images(std::move(*named), std::move(login_for));
 }
 
-Task<std::optional<Refusal>> Exchange::admit_images(DockerfileImages named, std::map<std::string, Json> logins) {
+Task<std::optional<Refusal>> Exchange::admit_images(DockerfileImages named, LoginFor login_for) {
   // Where the engine reads a Dockerfile in another way than we do, a stage of ours may be none of its.
   if (isolates_images())
     for (const auto& stage : named.stages)
@@ -174,7 +173,7 @@ Task<std::optional<Refusal>> Exchange::admit_images(DockerfileImages named, std:
         co_return build_image("the stage " + stage +
                               " has the name of an image that is not this job's: give the stage another name");
   for (const auto& reference : named.images) {
-    auto refusal = co_await admit_base(reference, logins);
+    auto refusal = co_await admit_base(reference, login_for);
     if (refusal) co_return refusal;
   }
   co_return std::nullopt;
@@ -190,8 +189,8 @@ Task<bool> Exchange::hides_image(std::string reference) {
 }
 
 // An image that a build stands upon, and what its own instructions take.
-Task<std::optional<Refusal>> Exchange::admit_base(std::string reference, const std::map<std::string, Json>& logins) {
-  auto image = co_await admit_image(reference, logins);
+Task<std::optional<Refusal>> Exchange::admit_base(std::string reference, const LoginFor& login_for) {
+  auto image = co_await admit_image(reference, login_for);
   if (!image) co_return image.error();
   // The engine reads each by itself.
   for (const auto& trigger : triggers_of(*image)) {
@@ -199,7 +198,7 @@ Task<std::optional<Refusal>> Exchange::admit_base(std::string reference, const s
     const auto read = co_await off_loop(context_.archives, [&text] { return read_dockerfile(text, {}); });
     if (!read) co_return build_image("the image " + reference + ": " + read.error().message);
     for (const auto& taken : read->images) {
-      const auto admitted = co_await admit_image(taken, logins);
+      const auto admitted = co_await admit_image(taken, login_for);
       if (!admitted) co_return admitted.error();
     }
   }
@@ -207,8 +206,7 @@ Task<std::optional<Refusal>> Exchange::admit_base(std::string reference, const s
 }
 
 // As inspected; nothing where the builder is to fetch it.
-Task<tl::expected<Json, Refusal>> Exchange::admit_image(std::string reference,
-                                                        const std::map<std::string, Json>& logins) {
+Task<tl::expected<Json, Refusal>> Exchange::admit_image(std::string reference, const LoginFor& login_for) {
   const auto refused = [](Refusal refusal) { return tl::unexpected(std::move(refusal)); };
   if (isolates_images() && may_mean_an_id(reference) && !is_full_id(reference))
     co_return refused(build_image("the image " + reference +
@@ -227,47 +225,47 @@ Task<tl::expected<Json, Refusal>> Exchange::admit_image(std::string reference,
     }
     if (auto refusal = check_registry(context_.spec.policy, reference)) co_return refused(std::move(*refusal));
     // What the builder could fetch with its client's login and we can't, it may.
-    if (!isolates_images() && (pulled || !co_await pull(reference, logins))) co_return Json();
+    if (!isolates_images() && (pulled || !co_await pull(reference, login_for))) co_return Json();
     if (!isolates_images()) continue;
-    const auto done = pulled ? fail(Error::not_found("it is not what was pulled")) : co_await pull(reference, logins);
+    const auto done =
+        pulled ? fail(Error::not_found("it is not what was pulled")) : co_await pull(reference, login_for);
     if (!done)
       co_return refused(build_image("the image " + reference +
                                     " is not this job's, and can't be pulled: " + done.error().message +
-                                    ". Build it in this job, or docker pull it, with a docker login if it needs one"));
+                                    ". Build it in this job, or docker login to its registry first"));
   }
 }
 
 // As the job's own docker pull.
-Task<Result<void>> Exchange::pull(std::string reference, const std::map<std::string, Json>& logins) {
+Task<Result<void>> Exchange::pull(std::string reference, const LoginFor& login_for) {
+  const auto login = co_await login_for(registry_of(reference));
   std::optional<Pulls::Open> under_way;
   auto before = co_await begin_pull(under_way);
   if (!before) co_return fail(before.error());
   auto recorded = co_await record_reference(reference);
   if (!recorded) co_return fail(recorded.error());
-  auto digests = co_await pull_digests(reference, logins);
-  co_await settle_reference(std::move(*recorded));
+  auto digests = co_await pull_digests(reference, login);
+  co_await settle_reference(std::move(*recorded), !digests);
   if (!digests) co_return fail(digests.error());
   co_return co_await see_pulled(std::move(reference), std::move(*digests), std::move(*before));
 }
 
-Task<Result<std::vector<std::string>>> Exchange::pull_digests(std::string reference,
-                                                              const std::map<std::string, Json>& logins) {
+Task<Result<std::vector<std::string>>> Exchange::pull_digests(std::string reference, const Json& login) {
   auto lease = co_await context_.upstream.acquire(true);
   if (!lease) co_return fail(lease.error());
   auto& connection = *lease->connection;
   client_state_.pulls.insert(&connection);
   if (client_state_.gone) connection.close();
-  auto digests = co_await pull_over(connection, std::move(reference), logins);
+  auto digests = co_await pull_over(connection, std::move(reference), login);
   client_state_.pulls.erase(&connection);
   co_return digests;
 }
 
 Task<Result<std::vector<std::string>>> Exchange::pull_over(http::Connection& connection, std::string reference,
-                                                           const std::map<std::string, Json>& logins) {
+                                                           const Json& login) {
   http::RequestHead head{.method = "POST", .target = in_version(pull_target({.reference = reference, .platform = {}}))};
   head.fields.add("Content-Length", "0");
-  if (const auto login = logins.find(registry_of(reference)); login != logins.end())
-    head.fields.add("X-Registry-Auth", registry_auth(login->second));
+  if (!login.is_null()) head.fields.add("X-Registry-Auth", registry_auth(login));
   const auto written = co_await connection.write(to_bytes(head));
   if (!written) co_return fail(written.error());
   const auto answered = co_await connection.read_response_head("POST");

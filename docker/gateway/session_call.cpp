@@ -87,9 +87,9 @@ Task<bool> SessionCall::pass_message(SentFiles& files, std::string message) {
 }
 
 Task<std::optional<Refusal>> SessionCall::admit(std::string dockerfile) {
-  auto builds = reading_.add_dockerfile(std::move(dockerfile));
+  auto builds = reading_->add_dockerfile(std::move(dockerfile));
   if (!builds) co_return Refusal{"build-image", builds.error().message};
-  co_return co_await exchange_.admit_builds(std::move(*builds));
+  co_return co_await exchange_.admit_builds(std::move(*builds), logins_of({reading_}));
 }
 
 void SessionCall::refuse(const Refusal& refusal) {

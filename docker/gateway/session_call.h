@@ -1,6 +1,6 @@
 // SessionCall: one call that the engine makes to the services of a BuildKit client, inside the client's session. The
 // Dockerfiles that it fetches are read: a build gets none that takes what the job doesn't see. All else goes as it
-// comes. A coroutine's local on the gateway's loop; the exchange, the reading and both connections outlive it.
+// comes. A coroutine's local on the gateway's loop; the exchange and both connections outlive it.
 #pragma once
 
 #include "docker/gateway/build_reading.h"
@@ -12,8 +12,9 @@ namespace ebbtide::gateway {
 
 class SessionCall {
  public:
-  SessionCall(Exchange& exchange, std::shared_ptr<grpc::Stream> engine, grpc::Http2& client, BuildReading& reading)
-      : exchange_(exchange), engine_(std::move(engine)), client_(client), reading_(reading) {}
+  SessionCall(Exchange& exchange, std::shared_ptr<grpc::Stream> engine, grpc::Http2& client,
+              std::shared_ptr<BuildReading> reading)
+      : exchange_(exchange), engine_(std::move(engine)), client_(client), reading_(std::move(reading)) {}
 
   Task<void> run();
 
@@ -29,7 +30,7 @@ class SessionCall {
   Exchange& exchange_;
   std::shared_ptr<grpc::Stream> engine_;
   grpc::Http2& client_;
-  BuildReading& reading_;
+  std::shared_ptr<BuildReading> reading_;
   std::vector<std::string> dockerfiles_;  // that this call has sent
 };
 

@@ -60,10 +60,12 @@ Result<std::string> Store::server_id() {
   });
 }
 
-Result<void> Store::record_image(const ImageRecord& record) {
-  return database_->run([&](SQLite::Database& db) {
-    execute(db, "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?)", record.engine, record.owner, record.reference,
-            record.existed_before ? 1 : 0, record.previous_image_id);
+Result<bool> Store::record_image(const ImageRecord& record) {
+  return database_->use([&](SQLite::Database& db) {
+    SQLite::Statement insert(db, "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?)");
+    SQLite::bind(insert, record.engine, record.owner, record.reference, record.existed_before ? 1 : 0,
+                 record.previous_image_id);
+    return insert.exec() > 0;
   });
 }
 

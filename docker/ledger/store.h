@@ -33,7 +33,8 @@ class Store {
   // The id kept in the database, made at the first call.
   Result<std::string> server_id();
 
-  Result<void> record_image(const ImageRecord& record);  // keeps the first record of an owner and reference
+  // Keeps the first record of an owner and reference; whether this is it.
+  Result<bool> record_image(const ImageRecord& record);
   Result<std::vector<ImageRecord>> images_of(std::string_view engine, std::string_view owner);
   Result<void> forget_image(std::string_view engine, std::string_view owner, std::string_view reference);
   // owner leaves: others that came upon what it had made of the reference (images of the ids made) take over what was

@@ -114,6 +114,21 @@ class IsolatedBuilds(ImagesTest):
                 self.assertEqual(self.shell(self.alone, "docker run --rm --pull never last:1 cat /n"), "42\n")
         self.assertEqual(self.refusals(self.alone), [])
 
+    def test_private_images_are_pulled_with_the_jobs_login(self):
+        private = Registry(private=True)
+        self.addCleanup(private.stop)
+        base = private.put(BUSYBOX, "base:1")
+        for builder in BUILDERS:
+            with self.subTest(builder):
+                self.assertRegex(self.build(self.alone, builder, f"FROM {base}"), "can't be pulled.*no basic auth credentials")
+                self.assertIn("Succeeded", self.shell(self.alone, f"echo secret | docker login -u u --password-stdin {private.name}"))
+                self.assertIn("is built", self.build(self.alone, builder, f"FROM {base}", "-t own:1"))
+                out = self.build(self.start(Images="isolated"), builder, f"FROM {base}")
+                self.assertRegex(out, "can't be pulled.*no basic auth credentials", "that the engine has it is not enough")
+                self.assertIn("Removing", self.shell(self.alone, f"docker logout {private.name}"))
+                out = self.shell(self.alone, f"docker rmi own:1; docker rmi {base}; docker images -a")
+                self.assertIn(f"Untagged: {base}", out)
+
     def test_no_build_takes_anothers_image(self):
         trigger = f"FROM {self.base}\nONBUILD COPY --from={self.image} /s /t"
         self.assertIn("is built", self.build(self.alone, "classic", f"FROM {self.base}", "-t own:1"))

@@ -24,6 +24,7 @@ using testing::Not;
 using testing::StartsWith;
 
 const std::string kFiles = "/moby.filesync.v1.FileSync/DiffCopy";
+const std::string kCredentials = "/moby.filesync.v1.Auth/Credentials";
 const std::string kOwnLabel = R"({"Labels":{"ebbtide.image-agent":"s1/a1"}})";
 
 std::string image(const std::string& id, const std::string& tag, const std::string& config = "{}") {
@@ -102,7 +103,7 @@ class GatewayReadBuilds : public GatewayTest {
   std::string pull(const ScriptedServer::Request& asked) {
     const std::scoped_lock lock(mutex_);
     pulls_.push_back(asked.head);
-    if (asked.target.find("fromImage=pulled&") == std::string::npos)
+    if (fails_ || asked.target.find("fromImage=pulled&") == std::string::npos)
       return answer_text(404, R"({"message":"pull access denied"})");
     for (const auto* name : {"pulled:1", "pulled@sha256:d1"}) images_[name] = image("pulled", "pulled:1");
     return answer_text(200, "{\"status\":\"Digest: sha256:d1\"}\r\n{\"status\":\"Status: done\"}\r\n");
@@ -117,37 +118,58 @@ class GatewayReadBuilds : public GatewayTest {
       changed_.wait(lock, [this] { return fetch_; });
     }
     auto answer = engine.call(fetch_path_, "", {{"dir-name", folder_name_}});
-    const std::scoped_lock lock(mutex_);
+    std::unique_lock lock(mutex_);
     fetched_ = std::move(answer);
     changed_.notify_all();
+    changed_.wait(lock, [this] { return !stays_; });
     return false;
   }
 
-  // What the engine gets of a client's Dockerfile, in a session of a build.
-  GrpcAnswer fetched(const std::string& dockerfile, const std::string& query = "") {
+  // What the engine gets of a client's Dockerfile, in a session of a build. meanwhile: before the session ends.
+  GrpcAnswer fetched(
+      const std::string& dockerfile, const std::string& query = "", const std::function<void()>& meanwhile = [] {}) {
     auto wire = client();
     EXPECT_TRUE(
         wire.write("POST /v1.41/session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
                    "X-Docker-Expose-Session-Uuid: x\r\n\r\n"));
     EXPECT_THAT(wire.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 101"));
-    if (query != "no build")
-      EXPECT_THAT(post("/v1.41/build?version=2&session=x&remote=client-session" + query, ""),
-                  StartsWith("HTTP/1.1 200"));
-    {
-      const std::scoped_lock lock(mutex_);
-      fetch_ = true;
-    }
-    changed_.notify_all();
+    if (query != "no build") EXPECT_THAT(build_in_session(query), StartsWith("HTTP/1.1 200"));
+    change([this] { fetch_ = stays_ = true; });
     std::thread peer([&] {
       ebbtide::test::serve_grpc(
-          wire, [&](const GrpcCall&) { return sent(dockerfile); }, [] {});
+          wire,
+          [&](const GrpcCall& call) {
+            return call.path() == kCredentials ? credentials(call) : std::optional(sent(dockerfile));
+          },
+          [] {});
     });
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(20), [this] { return fetched_.has_value(); });
-    lock.unlock();
+    EXPECT_TRUE(await([this] { return fetched_.has_value(); }));
+    meanwhile();
+    change([this] { stays_ = false; });
     peer.join();
-    EXPECT_TRUE(fetched_);
     return fetched_.value_or(GrpcAnswer());
+  }
+  std::string build_in_session(const std::string& query) const {
+    return post("/v1.41/build?version=2&session=x&remote=client-session" + query, "");
+  }
+
+  // The client is asked for a login.
+  std::optional<std::string> credentials(const GrpcCall& call) {
+    buildkit::CredentialsRequest request;
+    const auto message = grpc::unframe(call.body);
+    EXPECT_TRUE(message && request.ParseFromString(*message));
+    change([&] { hosts_.push_back(request.host()); });
+    return login_ ? std::optional(grpc::frame(login_->SerializeAsString())) : std::nullopt;
+  }
+
+  void change(const std::function<void()>& act) {
+    const std::scoped_lock lock(mutex_);
+    act();
+    changed_.notify_all();
+  }
+  bool await(const std::function<bool()>& condition) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), condition);
   }
 
   std::string sent(const std::string& dockerfile) const {
@@ -180,10 +202,14 @@ class GatewayReadBuilds : public GatewayTest {
   std::map<std::string, std::string> images_;  // by reference, as inspected
   std::vector<std::string> pulls_;             // heads
   std::optional<GrpcAnswer> fetched_;
-  std::string context_;  // of the last build, as the engine got it
+  std::string context_;             // of the last build, as the engine got it
+  std::vector<std::string> hosts_;  // whose login the client was asked for
+  bool fails_ = false;              // every pull
   bool fetch_ = false;
+  bool stays_ = false;  // the session goes on after its Dockerfile
   bool fin_ = false;    // the client ends its files
   bool moves_ = false;  // mine:1 becomes another's as soon as it was looked at
+  std::optional<buildkit::Credentials> login_ = buildkit::Credentials();  // nothing: the client says nothing
   std::string fetch_path_ = kFiles;
   std::string folder_name_ = "dockerfile";
 };
@@ -279,6 +305,45 @@ TEST_F(GatewayReadBuilds, WhatIsInARegistryIsPulledOnTheJobsBehalfWithItsLogin) 
   EXPECT_THAT(get("/v1.41/images/pulled:1/json"), StartsWith("HTTP/1.1 200"));
 }
 
+TEST_F(GatewayReadBuilds, ABuildkitClientIsAskedForItsLogin) {
+  login_->set_username("u");
+  login_->set_secret("p");
+  EXPECT_EQ(fetched("FROM pulled:1\n").status(), "0");
+  EXPECT_THAT(hosts_, testing::ElementsAre("registry-1.docker.io"));
+  ASSERT_EQ(pulls().size(), 1U);
+  EXPECT_THAT(pulls()[0], HasSubstr("X-Registry-Auth: " + base64_encode(R"({"password":"p","username":"u"})")));
+}
+
+TEST_F(GatewayReadBuilds, ABuildkitClientsIdentityTokenIsALogin) {
+  login_->set_secret("t");
+  EXPECT_EQ(fetched("FROM pulled:1\n").status(), "0");
+  ASSERT_EQ(pulls().size(), 1U);
+  EXPECT_THAT(pulls()[0], HasSubstr("X-Registry-Auth: " + base64_encode(R"({"identitytoken":"t"})")));
+}
+
+TEST_F(GatewayReadBuilds, WhatIsPulledForABuildkitClientWithoutALoginIsPulledWithoutOne) {
+  EXPECT_EQ(fetched("FROM pulled:1\n").status(), "0");
+  EXPECT_EQ(hosts_.size(), 1U);
+  ASSERT_EQ(pulls().size(), 1U);
+  EXPECT_THAT(pulls()[0], Not(HasSubstr("X-Registry-Auth")));
+}
+
+// The client never says what its login is, and its session ends while another request of the build waits for that.
+TEST_F(GatewayReadBuilds, AClientThatGoesIsNoLongerAskedForItsLogin) {
+  login_ = std::nullopt;
+  std::thread build;
+  std::string answer;
+  const auto sent = fetched("ARG BASE=mine\nFROM $BASE:1\n", "", [&] {
+    build = std::thread([&] { answer = build_in_session("&buildargs=%7B%22BASE%22%3A%22pulled%22%7D"); });
+    EXPECT_TRUE(await([this] { return !hosts_.empty(); }));
+  });
+  build.join();
+  EXPECT_EQ(sent.status(), "0");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 "));
+  ASSERT_EQ(pulls().size(), 1U);
+  EXPECT_THAT(pulls()[0], Not(HasSubstr("X-Registry-Auth")));
+}
+
 TEST_F(GatewayReadBuilds, APullThatFailsGivesNothing) {
   EXPECT_THAT(post("/v1.41/images/create?fromImage=theirs&tag=1", ""), StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(get("/v1.41/images/theirs:1/json"), StartsWith("HTTP/1.1 404")) << "that one is another's";
@@ -286,8 +351,21 @@ TEST_F(GatewayReadBuilds, APullThatFailsGivesNothing) {
   post("/v1.41/images/create?fromImage=bad:", "");
   const auto records = watch_->store().images_of("unix://" + server_->path(), "a1");
   ASSERT_TRUE(records);
-  for (const auto& record : *records)
-    EXPECT_EQ(record.reference, "theirs:1") << "whoever makes later:1 keeps it, and no image can be bad:";
+  EXPECT_TRUE(records->empty()) << "whoever makes later:1 keeps it, and no image can be bad:";
+}
+
+TEST_F(GatewayReadBuilds, AFailedPullOfWhatIsThereClaimsNothingOfIt) {
+  const auto wanted = [this](const std::string& reference) {
+    return watch_->store().image_wanted_by_others("unix://" + server_->path(), "another", reference);
+  };
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=theirs&tag=1", ""), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(build("FROM theirs:1\n"), StartsWith("HTTP/1.1 403"));
+  EXPECT_FALSE(*wanted("theirs:1")) << "whose it is could not remove it";
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=pulled&tag=1", ""), StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(*wanted("pulled:1"));
+  change([this] { fails_ = true; });
+  EXPECT_THAT(post("/v1.41/images/create?fromImage=pulled&tag=1", ""), StartsWith("HTTP/1.1 404"));
+  EXPECT_TRUE(*wanted("pulled:1")) << "the former pull stands";
 }
 
 TEST_F(GatewayReadBuilds, APulledImageIsSeenAtOnce) {
