@@ -24,6 +24,7 @@
 #include "docker/gateway/build_archive.h"
 #include "docker/gateway/caller.h"
 #include "docker/gateway/context.h"
+#include "docker/gateway/file_digests.h"
 #include "docker/gateway/filter.h"
 #include "docker/gateway/paths.h"
 #include "docker/gateway/route.h"
@@ -119,6 +120,12 @@ class Exchange {
   Task<Result<Upstream>> send_once(const std::string& head, const std::optional<std::string>& body,
                                    bool relay_client_body, bool fresh, bool& retry);
   Task<Result<Upstream>> read_answer(Upstream upstream);  // its head
+  // The same with a body in pieces; the next is empty at the end, an error breaks the request off.
+  using NextPiece = std::function<Task<Result<std::string>>()>;
+  Task<Result<Upstream>> send_pieces(NextPiece next);
+  Task<Result<Upstream>> send_pieces_once(NextPiece next);
+  // With the client's body, each piece of which is seen on its way.
+  Task<Result<Upstream>> send_seen(std::function<void(std::string_view)> see);
   http::RequestHead upstream_head(const std::optional<std::string>& body, bool relay_client_body) const;
   Task<Next> relay_answer(Upstream upstream);
   Task<Next> relay_error(Upstream upstream);
@@ -243,9 +250,9 @@ class Exchange {
   Task<Result<void>> take_context(BuildArchive& context);
   // Written anew.
   Task<Result<Upstream>> send_context(BuildArchive& context);
-  Task<Result<Upstream>> send_context_once(BuildArchive& context);
   Task<Next> commit();
   Task<Next> load_images();
+  Task<Result<Upstream>> send_archive(FileDigests& files);
   Task<Next> tag_image();
   Task<Next> remove_image();
   // Relays an answer by way of watch: it is shown each piece, and says what goes on in its place. An empty piece is the
@@ -265,7 +272,8 @@ class Exchange {
   Task<void> settle_references(std::vector<Claim> claims);
   Task<Result<void>> check_replaced(const ImageRecord& record, const Json& image);
   Task<Next> answer_image_error(const Error& error);
-  Task<void> see_loaded(std::string reference, const std::map<std::string, std::string>& before);
+  Task<void> see_loaded(std::string reference, const std::map<std::string, std::string>& before,
+                        const FileDigests& sent);
   Task<std::string> put_back(std::string reference, const std::map<std::string, std::string>& before);
   Task<void> record_loaded(std::string reference, const std::map<std::string, std::string>& before);
 

@@ -82,13 +82,36 @@ Task<Result<void>> Exchange::take_context(BuildArchive& context) {
 }
 
 Task<Result<Exchange::Upstream>> Exchange::send_context(BuildArchive& context) {
-  auto sent = co_await send_context_once(context);
+  co_return co_await send_pieces([this, &context]() -> Task<Result<std::string>> {
+    co_return co_await off_loop(context_.archives, [&context] { return context.next(); });
+  });
+}
+
+Task<Result<Exchange::Upstream>> Exchange::send_seen(std::function<void(std::string_view)> see) {
+  body_read_ = true;
+  const auto invited = co_await invite_body();
+  if (!invited) co_return fail(invited.error());
+  http::BodyReader body({head_.framing, head_.length});
+  bool whole = false;
+  auto sent = co_await send_pieces([&]() -> Task<Result<std::string>> {
+    const auto piece = co_await client_.read_piece(body);
+    if (!piece) co_return fail(piece.error());
+    see(*piece);
+    whole = piece->empty();
+    co_return std::string(*piece);
+  });
+  if (!whole) head_.keep_alive = false;
+  co_return sent;
+}
+
+Task<Result<Exchange::Upstream>> Exchange::send_pieces(NextPiece next) {
+  auto sent = co_await send_pieces_once(std::move(next));
   client_state_.upstream = sent ? sent->connection.get() : nullptr;
   co_return sent;
 }
 
 // Where it can't be sent whole the connection is dropped: a part of it might pass for an archive of its own.
-Task<Result<Exchange::Upstream>> Exchange::send_context_once(BuildArchive& context) {
+Task<Result<Exchange::Upstream>> Exchange::send_pieces_once(NextPiece next) {
   auto lease = co_await context_.upstream.acquire(true);
   if (!lease) co_return fail(lease.error());
   auto& connection = *lease->connection;
@@ -99,7 +122,7 @@ Task<Result<Exchange::Upstream>> Exchange::send_context_once(BuildArchive& conte
   head.framing = http::Framing::kChunked;
   auto written = co_await connection.write(to_bytes(head));
   while (written) {
-    const auto piece = co_await off_loop(context_.archives, [&] { return context.next(); });
+    const auto piece = co_await next();
     if (!piece) co_return fail(piece.error());
     if (piece->empty()) break;
     written = co_await connection.write_chunk(*piece);

@@ -311,8 +311,8 @@ Task<Exchange::Next> Exchange::load_images() {
       for (const auto& tag : image["RepoTags"]) before[tag.get<std::string>()] = id;
   }
   before = under_way.before(before);
-  const std::optional<std::string> no_body;
-  auto upstream = co_await send(no_body, true);
+  FileDigests files;
+  auto upstream = co_await send_archive(files);
   if (!upstream) co_return co_await answer_error(upstream.error());
   if (upstream->head.status >= 400) co_return co_await relay_error(std::move(*upstream));
   LoadLines lines;
@@ -327,19 +327,28 @@ Task<Exchange::Next> Exchange::load_images() {
     lines.finish();
     for (const auto& each : lines.take()) {
       co_await record_loaded(each, before);
-      co_await see_loaded(each, before);
+      co_await see_loaded(each, before, files);
       if (const auto refused = co_await put_back(each, before); !refused.empty()) refusals += error_line(refused);
     }
   };
   co_return co_await relay_watched(std::move(*upstream), watch, finish);
 }
 
+// Only an isolated job's is looked into.
+Task<Result<Exchange::Upstream>> Exchange::send_archive(FileDigests& files) {
+  const std::optional<std::string> no_body;
+  if (!isolates_images()) co_return co_await send(no_body, true);
+  co_return co_await send_seen([&files](std::string_view piece) { files.feed(piece); });
+}
+
 // By the name that it was loaded under. Where others' loads take and give back the same name meanwhile (put_back), it
-// may mean an image that was there before.
-Task<void> Exchange::see_loaded(std::string reference, const std::map<std::string, std::string>& before) {
+// may mean an image that was there before: then it is the job's where its own archive has it.
+Task<void> Exchange::see_loaded(std::string reference, const std::map<std::string, std::string>& before,
+                                const FileDigests& sent) {
   if (!isolates_images()) co_return;
   auto id = co_await image_id(reference);
-  if (is_id(reference) || !before.contains(reference) || !before.contains(id)) co_await see_image(std::move(id));
+  const bool is_new = is_id(reference) || !before.contains(reference) || !before.contains(id);
+  if (is_new || sent.contains(id)) co_await see_image(std::move(id));
 }
 
 // What a load has replaced though no job may; why, or nothing.

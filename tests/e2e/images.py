@@ -1,5 +1,6 @@
 """Images of jobs, and what builds may stand upon: an isolated job's builds take what the job made or can pull, whichever
 builder makes them; a list of registries holds for builds too; what was pulled in vain is nobody's."""
+import os
 import subprocess
 import uuid
 
@@ -194,6 +195,24 @@ class IsolatedBuilds(ImagesTest):
                                      f"docker tag {self.image} mine:1; docker images --format '{{{{.Repository}}}}'")
         self.assertNotIn(self.secret, out)
         self.assertNotIn("theirs-" + self.others + "\n", out)
+
+
+class Loads(ImagesTest):
+    def test_two_isolated_jobs_load_the_same_archive(self):
+        one, two = self.start(Images="isolated"), self.start(Images="isolated")
+        self.assertIn("is built", self.build(one, "classic", f"FROM {self.base}\nRUN echo {self.secret} >/s", "-t same:1"))
+        self.assertEqual(self.shell(one, "docker save same:1 -o /tmp/t"), "")
+        to_engine = {"check": True, "env": {**os.environ, "DOCKER_HOST": harness.ENGINE}}
+        archive = subprocess.run(["docker", "exec", one, "cat", "/tmp/t"], capture_output=True, **to_engine).stdout
+        run = "docker run --rm --pull never same:1 cat /s"
+        self.assertIn("No such image", self.shell(two, run))
+        subprocess.run(["docker", "exec", "-i", two, "sh", "-c", "cat >/tmp/t"], input=archive, **to_engine)
+        self.assertIn("Loaded image: same:1", self.shell(two, "docker load -i /tmp/t"))
+        self.assertEqual(self.shell(two, run), self.secret + "\n")
+        self.end(*self.alive.pop(0))
+        self.assertEqual(self.shell(two, run), self.secret + "\n", "it is its own, whatever becomes of the other's")
+        self.end(*self.alive.pop(0))
+        self.assertEqual(docker("images", "-q", "same:1"), "")
 
 
 class Records(ImagesTest):

@@ -3,12 +3,13 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <condition_variable>
 
 #include "buildkit.pb.h"
+#include "docker/base/secret.h"
 #include "docker/base/text.h"
 #include "tests/support/grpc_peer.h"
+#include "tests/support/tar.h"
 #include "tests/unit/gateway/gateway_harness.h"
 
 namespace ebbtide::gateway::test {
@@ -17,6 +18,7 @@ namespace {
 using ebbtide::test::GrpcAnswer;
 using ebbtide::test::GrpcCall;
 using ebbtide::test::GrpcClient;
+using ebbtide::test::tar_entry;
 using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
@@ -32,31 +34,19 @@ std::string image(const std::string& id, const std::string& tag, const std::stri
          config + "}";
 }
 
-// One file of a ustar archive.
-std::string tar_entry(const std::string& name, const std::string& content) {
-  std::string head(512, '\0');
-  const auto put = [&](std::size_t at, const std::string& value) { head.replace(at, value.size(), value); };
-  std::array<char, 13> size{};
-  std::snprintf(size.data(), size.size(), "%011zo", content.size());
-  put(0, name);
-  put(100, "0000644");
-  put(108, "0000000");
-  put(116, "0000000");
-  put(124, size.data());
-  put(136, "00000000000");
-  put(148, "        ");
-  put(156, "0");
-  put(257, std::string("ustar\00000", 8));
-  unsigned sum = 0;
-  for (const char c : head) sum += static_cast<unsigned char>(c);
-  std::array<char, 8> check{};
-  std::snprintf(check.data(), check.size(), "%06o", sum);
-  put(148, check.data());
-  return head + content + std::string((512 - content.size() % 512) % 512, '\0');
-}
-
 std::string context(const std::string& dockerfile) {
   return tar_entry("Dockerfile", dockerfile) + tar_entry("other", "x") + std::string(1024, '\0');
+}
+
+std::string dechunked(std::string_view body) {
+  std::string content;
+  while (true) {
+    const auto size = std::stoul(std::string(body.substr(0, body.find("\r\n"))), nullptr, 16);
+    if (size == 0) return content;
+    body.remove_prefix(body.find("\r\n") + 2);
+    content += body.substr(0, size);
+    body.remove_prefix(size + 2);
+  }
 }
 
 class GatewayReadBuilds : public GatewayTest {
@@ -82,6 +72,10 @@ class GatewayReadBuilds : public GatewayTest {
       if (moves_ && asked_for == "mine:1") images_["mine:1"] = images_["theirs:1"];
       if (!text.empty()) return wire.write(answer_text(200, text));
       return wire.write(answer_text(404, R"({"message":"none"})"));
+    }
+    if (path.starts_with("/images/load")) {
+      context_ = wire.read_until("0\r\n\r\n");
+      return wire.write(answer_text(200, "{\"stream\":\"Loaded image: theirs:1\\n\"}\r\n"));
     }
     if (asked.method == "POST" && path.starts_with("/build") && asked.head.find("chunked") != std::string::npos)
       context_ = wire.read_until("0\r\n\r\n");
@@ -366,6 +360,24 @@ TEST_F(GatewayReadBuilds, AFailedPullOfWhatIsThereClaimsNothingOfIt) {
   change([this] { fails_ = true; });
   EXPECT_THAT(post("/v1.41/images/create?fromImage=pulled&tag=1", ""), StartsWith("HTTP/1.1 404"));
   EXPECT_TRUE(*wanted("pulled:1")) << "the former pull stands";
+}
+
+// The engine has had the image by the same name: the archive alone tells that it is the job's too.
+TEST_F(GatewayReadBuilds, ALoadedImageThatTheEngineHadIsSeenByWhoseArchiveHasIt) {
+  const std::string config = R"({"rootfs":{}})";
+  images_["theirs:1"] = image(sha256_hex(config), "theirs:1");
+  const auto load = [this](const std::string& tar) {
+    return ask("POST /v1.41/images/load HTTP/1.1\r\nHost: d\r\nContent-Length: " + std::to_string(tar.size()) +
+               "\r\n\r\n" + tar);
+  };
+  const auto other = tar_entry("manifest.json", "[]") + tar_entry("c.json", "{}") + std::string(1024, '\0');
+  EXPECT_THAT(load(other), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/v1.41/images/theirs:1/json"), StartsWith("HTTP/1.1 404"));
+  const auto archive =
+      tar_entry("layer.tar", std::string(2 << 20, 'l')) + tar_entry("c.json", config) + std::string(1024, '\0');
+  EXPECT_THAT(load(archive), AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("Loaded image: theirs:1")));
+  EXPECT_EQ(dechunked(context_), archive);
+  EXPECT_THAT(get("/v1.41/images/theirs:1/json"), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(GatewayReadBuilds, APulledImageIsSeenAtOnce) {
