@@ -16,6 +16,7 @@ class FileDigests {
   void feed(std::string_view bytes);
   // Of the files that have passed whole: "sha256:…".
   bool contains(const std::string& digest) const { return digests_.contains(digest); }
+  const std::set<std::string>& all() const { return digests_; }
 
  private:
   enum class Part { kHeader, kFile, kEnd };
