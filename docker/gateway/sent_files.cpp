@@ -57,4 +57,11 @@ std::vector<std::string> SentFiles::whole(std::uint32_t id, std::string content)
   return messages;
 }
 
+std::string SentFiles::error(std::string message) {
+  buildkit::FilePacket packet;
+  packet.set_type(buildkit::FilePacket::ERROR);
+  packet.set_data(std::move(message));
+  return packet.SerializeAsString();
+}
+
 }  // namespace ebbtide::gateway

@@ -27,6 +27,8 @@ class SentFiles {
   Result<Step> take(std::string_view message);
   // Two messages: all of a file, and its end.
   static std::vector<std::string> whole(std::uint32_t id, std::string content);
+  // Why the sender sends no more.
+  static std::string error(std::string message);
 
  private:
   struct File {

@@ -55,7 +55,7 @@ Task<void> SessionCall::read_files() {
       if (!bytes) co_return engine_->reset();
       if (bytes->empty()) co_return engine_->finish(client->trailers());
       auto whole = messages.feed(*bytes);
-      if (!whole) co_return refuse({"build-image", whole.error().message});
+      if (!whole) co_return co_await refuse({"build-image", whole.error().message});
       for (auto& message : *whole) {
         const auto passed = co_await pass_message(sent, std::move(message));
         if (!passed) co_return client->reset();
@@ -80,7 +80,7 @@ Task<bool> SessionCall::pass_message(SentFiles& files, std::string message) {
   if (step && step->ends)
     for (const auto& dockerfile : dockerfiles_)
       if (!refusal) refusal = co_await admit(dockerfile);
-  if (refusal) refuse(*refusal);
+  if (refusal) co_await refuse(*refusal);
   if (refusal || framed.empty()) co_return !refusal;
   const auto written = co_await engine_->write(std::move(framed));
   co_return written.has_value();
@@ -92,7 +92,7 @@ Task<std::optional<Refusal>> SessionCall::admit(std::string dockerfile) {
   co_return co_await exchange_.admit_builds(std::move(*builds), logins_of({reading_}));
 }
 
-void SessionCall::refuse(const Refusal& refusal) {
+Task<void> SessionCall::refuse(Refusal refusal) {
   auto& context = exchange_.context_;
   auto record = begin_audit(context, exchange_.client_, exchange_.client_state_);
   record.method = "POST";
@@ -104,7 +104,12 @@ void SessionCall::refuse(const Refusal& refusal) {
       "docker build refused",
       {{"agent", context.spec.owner}, {"caller", record.caller}, {"rule", refusal.rule}, {"why", refusal.message}});
   context.watch.store().audit().add(std::move(record));
-  grpc::end_with_error(*engine_, grpc::Code::kPermissionDenied, refusal.message + " (rule: " + refusal.rule + ")");
+  // As the sender of files tells it: an error of the call itself comes to light in the engine beside the call's own
+  // end, and now and then (1 of 60, Engine 28.5) a build says only that it was cancelled.
+  const auto message = refusal.message + " (rule: " + refusal.rule + ")";
+  auto told = grpc::frame(SentFiles::error(message));
+  const auto written = co_await engine_->write(std::move(told));
+  if (written) grpc::end_with_error(*engine_, grpc::Code::kPermissionDenied, message);
 }
 
 }  // namespace ebbtide::gateway

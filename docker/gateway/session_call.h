@@ -25,7 +25,7 @@ class SessionCall {
   Task<bool> pass_message(SentFiles& files, std::string message);
   Task<std::optional<Refusal>> admit(std::string dockerfile);
   std::shared_ptr<grpc::Stream> open();
-  void refuse(const Refusal& refusal);
+  Task<void> refuse(Refusal refusal);
 
   Exchange& exchange_;
   std::shared_ptr<grpc::Stream> engine_;

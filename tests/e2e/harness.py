@@ -49,6 +49,12 @@ def docker(*args, **options):
     return out.strip() if isinstance(out, str) else out
 
 
+def left_by_prune(volume):
+    """What docker volume ls -q then prints of a volume with a name: from API 1.42 on, a prune leaves those."""
+    version = docker("version", "--format", "{{.Client.APIVersion}}")
+    return "" if int(version.removeprefix("1.")) < 42 else volume + "\n"
+
+
 def until(what, condition, seconds=60):
     tick = threading.Event()
     end = time.monotonic() + seconds

@@ -111,7 +111,8 @@ def logs_and_files():
     show("diff", sorted(change["Path"] for change in lines.diff()))
     made = lines.commit(prefix + "-c", "1", message="a message", author="me", changes=["CMD cat /tmp/file"])
     show("committed", client.containers.run(made.id, remove=True))
-    show("commit", [made.tags, made.attrs["Comment"], made.attrs["Author"], made.attrs["Config"]])
+    # Without labels: null or {}, as the engine's version has it.
+    show("commit", [made.tags, made.attrs["Comment"], made.attrs["Author"], made.attrs["Config"] | {"Labels": made.labels}])
     lines.remove()
     client.images.remove(prefix + "-c:1")
 

@@ -219,7 +219,14 @@ TEST_F(GatewayReadBuilds, ASentDockerfileThatTakesAnothersImageNeverBecomesWhole
   EXPECT_EQ(answer.status(), "7");
   EXPECT_THAT(std::string(grpc::value_of(answer.trailers, "grpc-message")),
               AllOf(HasSubstr("pull access denied"), HasSubstr("(rule: build-image)")));
-  EXPECT_LT(answer.body.size(), sent("FROM theirs:1\n").size());
+  const auto messages = grpc::MessageReader(1 << 20).feed(answer.body);
+  ASSERT_TRUE(messages);
+  std::vector<buildkit::FilePacket> packets(messages->size());
+  for (std::size_t i = 0; i < packets.size(); ++i) ASSERT_TRUE(packets[i].ParseFromString((*messages)[i]));
+  for (const auto& packet : packets) EXPECT_NE(packet.type(), buildkit::FilePacket::DATA);
+  ASSERT_FALSE(packets.empty());
+  EXPECT_EQ(packets.back().type(), buildkit::FilePacket::ERROR);
+  EXPECT_THAT(packets.back().data(), AllOf(HasSubstr("pull access denied"), HasSubstr("(rule: build-image)")));
   EXPECT_EQ(host_->counters().refusals["build-image"], 1U);
   EXPECT_THAT(audited(), Contains(testing::Field(&AuditRecord::rule, "build-image")));
 }
