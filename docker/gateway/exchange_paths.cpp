@@ -88,8 +88,7 @@ Task<Result<CallerFiles>> Exchange::caller_files() {
   auto caller = read_caller(Json::parse(answer->body, nullptr, false));
   if (!caller)
     co_return fail(
-        Error::denied("paths of this agent can't be mounted into other containers: the engine says no place "
-                      "for its file system. Use a volume (docker volume create) and docker cp"));
+        Error::denied("paths of this agent can't be mounted into other containers: it does not run any more"));
   co_return std::move(*caller);
 }
 

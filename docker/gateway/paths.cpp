@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -103,8 +104,9 @@ Error not_handed_on(const std::string& path, const std::string& why) {
 
 // What the caller has at that path, found from outside: below the mount with the longest destination. The same inode
 // proves it; a mount that the engine does not list (tmpfs, /proc, /dev, /etc/hosts) shows another.
-Result<UniqueFd> find_on_host(const StagingRequest& request, const Found& found, bool& read_only) {
-  CallerFiles::Mount best{.destination = "/", .source = request.caller.root};
+Result<UniqueFd> find_on_host(const StagingRequest& request, const std::string& root, const Found& found,
+                              bool& read_only) {
+  CallerFiles::Mount best{.destination = "/", .source = root};
   for (const auto& mount : request.caller.mounts)
     if (is_below(found.path, mount.destination) && mount.destination.size() >= best.destination.size()) best = mount;
   read_only = best.read_only;
@@ -215,17 +217,53 @@ std::string unescape(std::string_view text) {
   return plain;
 }
 
-std::vector<std::string> mounts_below(const std::string& folder) {
-  std::vector<std::string> found;
+struct MountPoint {
+  std::string device;  // "8:1"
+  std::string path;
+};
+
+// The oldest first.
+std::vector<MountPoint> mount_points() {
+  std::vector<MountPoint> points;
   std::ifstream table("/proc/self/mountinfo");
   for (std::string line; std::getline(table, line);) {
     const auto words = split(line, ' ');
-    if (words.size() < 5) continue;
-    auto point = unescape(words[4]);
-    if (is_below(point, folder)) found.push_back(std::move(point));
+    if (words.size() >= 5) points.push_back({.device = std::string(words[2]), .path = unescape(words[4])});
   }
+  return points;
+}
+
+std::vector<std::string> mounts_below(const std::string& folder) {
+  std::vector<std::string> found;
+  for (auto& point : mount_points())
+    if (is_below(point.path, folder)) found.push_back(std::move(point.path));
   std::ranges::sort(found, std::ranges::greater());  // the deepest first
   return found;
+}
+
+// Where a container's file system is, of which the engine doesn't say it (with containerd's store of images, Engine
+// 28.5): each has a device of its own. What is staged of it is no place to take it from. Empty: it isn't seen here.
+std::string place_of(const Identity& root, std::string_view staging) {
+  while (staging.ends_with('/')) staging.remove_suffix(1);
+  const auto device = std::to_string(major(root.device)) + ":" + std::to_string(minor(root.device));
+  for (const auto& point : mount_points())
+    if (point.device == device && !is_below(point.path, staging) && identity_at(point.path) == root) return point.path;
+  return {};
+}
+
+Result<std::string> root_on_host(const StagingRequest& request, const std::optional<Identity>& seen) {
+  if (seen && request.caller.root.empty()) {
+    auto place = place_of(*seen, request.staging);
+    if (!place.empty()) return place;
+    return fail(
+        Error::denied("paths of this agent can't be mounted into other containers: ebbtide sees no place where its "
+                      "file system is. Use a volume (docker volume create) and docker cp"));
+  }
+  if (seen && seen == identity_at(request.caller.root)) return request.caller.root;
+  return fail(
+      Error::unavailable("ebbtide does not see the engine's containers and files: it must share the engine's PID "
+                         "namespace (with the capability CAP_SYS_PTRACE) and have the engine's data directory at the "
+                         "same path"));
 }
 
 // Places are empty directories and files; something else would be somebody's, and stays.
@@ -253,7 +291,7 @@ std::optional<CallerFiles> read_caller(const Json& container) {
   caller.pid = container.value("State", Json::object()).value("Pid", 0);
   const auto driver = container.value("GraphDriver", Json());
   caller.root = text(driver.is_object() ? driver.value("Data", Json()) : Json(), "MergedDir");
-  if (caller.pid <= 0 || caller.root.empty()) return std::nullopt;
+  if (caller.pid <= 0) return std::nullopt;
   const auto mounts = container.value("Mounts", Json());
   if (!mounts.is_array()) return caller;
   for (const auto& mount : mounts)
@@ -270,14 +308,12 @@ Result<Staged> stage(const StagingRequest& request) {
   const UniqueFd root(
       ::open(("/proc/" + std::to_string(request.caller.pid) + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const auto seen = root ? identity_of(root.get()) : std::nullopt;
-  if (!seen || seen != identity_at(request.caller.root))
-    return fail(Error::unavailable(
-        "ebbtide does not see the engine's containers and files: it must share the engine's PID namespace (with "
-        "the capability CAP_SYS_PTRACE) and have the engine's data directory at the same path"));
+  const auto on_host = root_on_host(request, seen);
+  if (!on_host) return fail(on_host.error());
   auto found = find_in_caller(root.get(), request);
   if (!found) return fail(found.error());
   Staged staged;
-  auto host = find_on_host(request, *found, staged.read_only);
+  auto host = find_on_host(request, *on_host, *found, staged.read_only);
   if (!host) return fail(host.error());
   if (!found->missing.empty() && staged.read_only)
     return fail(not_handed_on(request.path, "it does not exist, and lies where this agent can't write"));

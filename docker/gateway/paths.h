@@ -29,11 +29,11 @@ struct CallerFiles {
     bool read_only = false;
   };
   pid_t pid = 0;              // of its first process
-  std::string root;           // its file system, on the engine's machine
+  std::string root;           // its file system, on the engine's machine; empty: the engine doesn't say
   std::vector<Mount> mounts;  // volumes and binds
 };
 
-// From GET /containers/{id}/json. Nothing: it does not run, or its file system is of a kind that has no path.
+// From GET /containers/{id}/json. Nothing: it does not run.
 std::optional<CallerFiles> read_caller(const Json& container);
 
 struct Staged {

@@ -92,7 +92,7 @@ IMAGES = {
     "pushed": "docker push $I",
     "removed": "docker rmi -f $I",
     "by its id": "docker run --rm --pull never $ID cat /s; docker save $ID | tar -tv",
-    "pulled in vain": "docker pull $I; docker run --rm --pull never $I cat /s",
+    "pulled in vain": "docker pull $I >/dev/null 2>&1; docker run --rm --pull never $I cat /s",
     "in events": "timeout 20 docker events --since 1 --until $(date +%s) --filter type=image --format '{{json .}}'",
     "in the disk's usage": "docker system df -v; docker system df -v --format '{{json .}}'",
     "by a prefix of its id": "docker run --rm --pull never $(echo $ID | cut -c8-20) cat /s",

@@ -189,8 +189,8 @@ END
         before = docker("images", "-q", "--no-trunc", BUSYBOX)
         out = self.shell(self.one, """
             mkdir -p ~/l/r/bin; cd ~/l; cp /bin/busybox r/bin/sh; tar -C r -c . | docker import - e2e-loaded:1 >/dev/null
-            docker save e2e-loaded:1 -o t; docker rmi e2e-loaded:1 >/dev/null; mkdir x; tar -C x -xf t; rm x/repositories
-            sed -i "s,e2e-loaded:1,$B," x/manifest.json; tar -C x -cf t .; docker load -i t; echo exit $?; docker save $B | docker load""")
+            docker save e2e-loaded:1 -o t; docker rmi e2e-loaded:1 >/dev/null; mkdir x; tar -C x -xf t; rm -f x/repositories
+            sed -i "s,library/e2e-loaded:1,$B,; s,e2e-loaded:1,$B," x/*.json; tar -C x -cf t .; docker load -i t; echo exit $?; docker save $B | docker load""")
         self.assertRegex(out, "(?s)rule: protected-image.*exit 1\nLoaded image: " + BUSYBOX)
         self.assertEqual(out.count("protected-image"), 1)
         self.assertEqual(docker("images", "-q", "--no-trunc", BUSYBOX), before)

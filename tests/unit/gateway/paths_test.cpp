@@ -54,10 +54,18 @@ TEST(CallerFiles, AreReadFromWhatTheEngineSays) {
   EXPECT_TRUE(caller->mounts[1].read_only);
 }
 
-TEST(CallerFiles, AreNotReadOfWhatDoesNotRunOrHasNoPath) {
-  for (const auto* text : {"[]", "{}", R"({"State":{"Pid":0},"GraphDriver":{"Data":{"MergedDir":"/m"}}})",
-                           R"({"State":{"Pid":7},"GraphDriver":{"Data":null}})", R"({"State":{"Pid":7}})"})
+TEST(CallerFiles, AreNotReadOfWhatDoesNotRun) {
+  for (const auto* text : {"[]", "{}", R"({"State":{"Pid":0},"GraphDriver":{"Data":{"MergedDir":"/m"}}})"})
     EXPECT_FALSE(read_caller(Json::parse(text))) << text;
+}
+
+TEST(CallerFiles, MayHaveARootThatTheEngineDoesNotTell) {
+  for (const auto* text :
+       {R"({"State":{"Pid":7},"GraphDriver":{"Name":"overlayfs","Data":null}})", R"({"State":{"Pid":7}})"}) {
+    const auto caller = read_caller(Json::parse(text));
+    ASSERT_TRUE(caller) << text;
+    EXPECT_EQ(caller->root, "");
+  }
 }
 
 TEST(Staging, OnAnotherMachineIsRefusedWithARemedy) {
