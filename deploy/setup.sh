@@ -14,7 +14,7 @@ demonstration=(docker.io iptables iproute2 busybox-static python3 curl)
 tests=(
   clang-tidy-16 clang-format-16 docker-compose jq openssl chromium chromium-driver python3-selenium python3-venv
   python3-yaml
-  debootstrap systemd docker-registry bzip2
+  debootstrap systemd docker-registry bzip2 gcc libc6-dev libseccomp-dev
 )
 command -v npm >/dev/null || tests+=(npm)
 # The tests build docker clients that Debian lacks; any Go will do.

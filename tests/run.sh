@@ -4,24 +4,26 @@
 #   --quick          without the tests that need an engine
 #   --asan, --tsan   also the unit and engine tests with these sanitizers
 #   --fuzz SECONDS   also each fuzz target for so long
+#   --current        also the tests of what jobs see on a current engine, which is built; Debian's own is an old one
 #   --perf           also the measurements, printed
-#   --all            everything: --asan --tsan --fuzz 60 --perf
+#   --all            everything: --asan --tsan --fuzz 60 --current --perf
 #   --only REGEX     of the dev tests only those whose program matches (the bridge's is "bridge")
 # DOCKER_HOST of the tests is an engine of their own, unless EBBTIDE_TEST_DOCKER_HOST names one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-quick= asan= tsan= fuzz= perf= only=
+quick= asan= tsan= fuzz= current= perf= only=
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=yes ;;
     --asan) asan=yes ;;
     --tsan) tsan=yes ;;
     --fuzz) fuzz=${2:?--fuzz needs seconds}; shift ;;
+    --current) current=yes ;;
     --perf) perf=yes ;;
-    --all) asan=yes tsan=yes fuzz=60 perf=yes ;;
+    --all) asan=yes tsan=yes fuzz=60 current=yes perf=yes ;;
     --only) only=${2:?--only needs a regular expression}; shift ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "run.sh: unknown option $1; see --help" >&2; exit 2 ;;
   esac
   shift
@@ -31,11 +33,12 @@ began=$SECONDS
 step() { printf '\n== %s  (%d min %02d s)\n' "$*" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)); }
 
 work=$(mktemp -d /tmp/ebbtide-tests.XXXXXX)
-engine=
 building=
 finish() {
   [ -z "$building" ] || kill "$building" 2>/dev/null || true
-  [ -z "$engine" ] || tests/support/engine.sh stop "$work/engine"
+  for each in engine current; do
+    [ ! -d "$work/$each" ] || tests/support/engine.sh stop "$work/$each"
+  done
   rm -rf "$work"
 }
 trap finish EXIT
@@ -54,7 +57,6 @@ if [ -z "$quick" ]; then
   if [ -n "${EBBTIDE_TEST_DOCKER_HOST:-}" ]; then
     export DOCKER_HOST=$EBBTIDE_TEST_DOCKER_HOST
   else
-    engine=yes
     DOCKER_HOST=$(tests/support/engine.sh start "$work/engine" --drop-sys-resource)
     export DOCKER_HOST
   fi
@@ -103,6 +105,21 @@ if [ -n "$building" ]; then
   step "builds ${others[*]}"
   wait "$building" || { tail -n 40 "$work/builds.log"; exit 1; }
   building=
+fi
+
+# With containerd's store of images and a BuildKit of today.
+on_current_engine() {
+  local DOCKER_HOST
+  tests/support/current_engine.sh build/engine >"$work/builds.log" 2>&1 || { tail -n 20 "$work/builds.log"; return 1; }
+  DOCKER_HOST=$(PATH=$PWD/build/engine:$PATH tests/support/engine.sh start "$work/current" --drop-sys-resource) || return 1
+  export DOCKER_HOST
+  docker version --format '{{.Server.Version}}, API {{.Server.APIVersion}}' && tests/support/images.sh || return 1
+  run_tests dev current -R '^e2e_(gateway|bypasses|isolation|images|buildkit)$'
+  tests/support/engine.sh stop "$work/current"
+}
+if [ -n "$current" ] && [ -z "$quick" ]; then
+  step "a current engine"
+  on_current_engine || failed=yes
 fi
 
 # The bridge's tests, against the program of a build; quiet unless one fails.
