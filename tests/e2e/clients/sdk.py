@@ -112,7 +112,7 @@ def logs_and_files():
     made = lines.commit(prefix + "-c", "1", message="a message", author="me", changes=["CMD cat /tmp/file"])
     show("committed", client.containers.run(made.id, remove=True))
     # Without labels: null or {}, as the engine's version has it.
-    show("commit", [made.tags, made.attrs["Comment"], made.attrs["Author"], made.attrs["Config"] | {"Labels": made.labels}])
+    show("commit", [made.tags, made.attrs.get("Comment"), made.attrs.get("Author"), made.attrs["Config"] | {"Labels": made.labels}])
     lines.remove()
     client.images.remove(prefix + "-c:1")
 
@@ -156,7 +156,7 @@ def images():
         Dockerfile=f"FROM {image}\nARG WHO\nLABEL a=b\nCOPY file /file\nRUN cat /file >/copy; echo $WHO\nVOLUME /data\nCMD cat /copy\n",
         file="of the context\n")), custom_context=True, tag=prefix + "-b:1", buildargs={"WHO": "me"}, nocache=True, rm=True)
     show("build", [line.get("stream") for line in log])
-    show("image", {key: built.attrs[key] for key in ("RepoTags", "Config", "Architecture", "Os", "Author", "Comment")})
+    show("image", {key: built.attrs.get(key) for key in ("RepoTags", "Config", "Architecture", "Os", "Author", "Comment")})
     show("runs", client.containers.run(prefix + "-b:1", remove=True))
     show("history", [[h["CreatedBy"], h["Tags"], h["Comment"]] for h in built.history()])
     built.tag(prefix + "-b", "2")
