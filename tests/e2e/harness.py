@@ -151,7 +151,9 @@ class ServerTest(unittest.TestCase):
     flags = ()
 
     def setUp(self):
-        self.server = Server(*self.flags).start()
+        self.server = Server(*self.flags)
+        self.addCleanup(self.server.remove)  # also where the rest of a set-up fails
+        self.server.start()
         self.gocd = gocd.Gocd(self.server.url)
         self.gocd.connect()
         self.cluster = {"go_server_url": "https://gocd.example.com/go", "docker_uri": ENGINE,
