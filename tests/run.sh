@@ -114,7 +114,7 @@ on_current_engine() {
   DOCKER_HOST=$(PATH=$PWD/build/engine:$PATH tests/support/engine.sh start "$work/current" --drop-sys-resource) || return 1
   export DOCKER_HOST
   docker version --format '{{.Server.Version}}, API {{.Server.APIVersion}}' && tests/support/images.sh || return 1
-  run_tests dev current -R '^e2e_(gateway|bypasses|isolation|images|buildkit)$'
+  EBBTIDE_TEST_BUILDX=v0.38.2 run_tests dev current -R '^e2e_(gateway|bypasses|isolation|images|buildkit)$'
   tests/support/engine.sh stop "$work/current"
 }
 if [ -n "$current" ] && [ -z "$quick" ]; then

@@ -66,6 +66,11 @@ bool is_remote(std::string_view context) {
           context.starts_with("github.com/"));
 }
 
+bool is_fetched(std::string_view source) {
+  constexpr std::array<std::string_view, 3> kFetched = {"git://", "http://", "https://"};
+  return std::ranges::any_of(kFetched, [&](auto scheme) { return source.starts_with(scheme); });
+}
+
 // Mounts for all steps, and SBOM scanners (moby/buildkit frontend/attestations, which folds case).
 bool takes_an_image(std::string_view key) {
   const auto folded = to_lower(key);
@@ -145,6 +150,8 @@ void Reading::source(const buildkit::SourceOp& source) {
     if (const auto found = source.attrs().find(name); found != source.attrs().end()) session(found->second);
   const auto& identifier = source.identifier();
   if (rules_.reads_builds) known_source(identifier, source);
+  // Newer clients describe a remote context themselves, as a source to look at before the build (buildx 0.38).
+  if (is_fetched(identifier)) refuse(no_remote_context());
   if (!identifier.starts_with(kImageSource)) return;
   const auto mode = source.attrs().find("image.resolvemode");
   image(identifier.substr(kImageSource.size()), mode == source.attrs().end() ? "" : mode->second);

@@ -33,6 +33,8 @@ def an_engine():
 ENGINE = os.environ.get("DOCKER_HOST") or an_engine()
 AGENT_IMAGE = "ebbtide-test/agent:1"
 BUSYBOX = "ebbtide-test/busybox:1"
+BUILDX = os.environ.get("EBBTIDE_TEST_BUILDX", "")  # its version, where it is to be another than on Debian's engine
+CLIENTS = ROOT / ("build/clients-" + BUILDX if BUILDX else "build/clients")
 
 
 def run(*command, host=None, check=True, input=None, timeout=120):
@@ -47,6 +49,10 @@ def run(*command, host=None, check=True, input=None, timeout=120):
 def docker(*args, **options):
     out = run("docker", *args, **options)
     return out.strip() if isinstance(out, str) else out
+
+
+def make_buildx():
+    subprocess.run([str(ROOT / "tests/support/clients.sh"), str(CLIENTS), *([BUILDX] if BUILDX else [])], check=True)
 
 
 def left_by_prune(volume):

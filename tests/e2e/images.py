@@ -5,10 +5,9 @@ import subprocess
 import uuid
 
 import harness
-from harness import BUSYBOX, ROOT, ServerTest, docker, gocd, until
+from harness import BUSYBOX, CLIENTS, ServerTest, docker, gocd, until
 from registry import Registry
 
-CLIENTS = ROOT / "build/clients"
 # How each is called inside of an agent.
 BUILDERS = {"classic": "DOCKER_BUILDKIT=0 /machine/usr/bin/docker build",
             "buildkit": "DOCKER_BUILDKIT=1 BUILDKIT_PROGRESS=plain /machine/usr/bin/docker build",
@@ -51,7 +50,7 @@ CONTEXTS = {
 class ImagesTest(ServerTest):
     @classmethod
     def setUpClass(cls):
-        subprocess.run([str(ROOT / "tests/support/clients.sh"), str(CLIENTS)], check=True)
+        harness.make_buildx()
         cls.registry = Registry()
         cls.addClassCleanup(cls.registry.stop)
         cls.base = cls.registry.put(BUSYBOX, "base:1")

@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'chmod -R u+w "$work" && rm -rf "$work"' EXIT
 . "$support/go_modules.sh"
 cd "$work"
-need_go 26 1.26.3
+need_go 1.26.8
 sources_of github.com/moby/moby/v2@v2.0.0-beta.24 "$work/moby"
 sources_of github.com/containerd/containerd/v2@v2.1.4 "$work/containerd"
 sources_of github.com/opencontainers/runc@v1.3.3 "$work/runc"

@@ -19,13 +19,12 @@ sources_of() { # module@version, folder
   chmod -R u+w "$2"
 }
 
-# $go, at least 1.MINOR: an older one can fetch another.
-need_go() { # minor, version that is fetched
+# $go, of that version or later: an older one can fetch it.
+need_go() { # version
   local has
   has=$("$go" env GOVERSION)
-  has=${has#go1.}
-  [ "${has%%[!0-9]*}" -lt "$1" ] || return 0
-  sources_of "golang.org/toolchain@v0.0.1-go$2.linux-$(dpkg --print-architecture)" "$work/go"
+  [ "$(printf '%s\n' "$1" "${has#go}" | sort -V | head -n 1)" != "$1" ] || return 0
+  sources_of "golang.org/toolchain@v0.0.1-go$1.linux-$(dpkg --print-architecture)" "$work/go"
   chmod +x "$work"/go/bin/* "$work"/go/pkg/tool/*/*
   go=$work/go/bin/go
   export GOROOT=$work/go

@@ -66,6 +66,12 @@ buildkit::Op local_source(const std::string& session) {
   return op;
 }
 
+buildkit::Op source_of(const std::string& identifier) {
+  buildkit::Op op;
+  op.mutable_source()->set_identifier(identifier);
+  return op;
+}
+
 TEST(BuildMessage, APlainBuildGoesOnInItsOwnersName) {
   const auto result = checked(plain_build());
   ASSERT_TRUE(result);
@@ -167,6 +173,10 @@ INSTANTIATE_TEST_SUITE_P(
                [](auto& r) { (*r.mutable_frontend_attrs())["context:x"] = "git:internal/x"; }},
         Bypass{"RemoteNamedContext", "remote-context",
                [](auto& r) { (*r.mutable_frontend_attrs())["context:x"] = "https://internal/x.tar"; }},
+        Bypass{"ContextThatTheClientDescribes", "remote-context",
+               [](auto& r) { add_op(*r.mutable_definition(), source_of("git://169.254.169.254/x.git")); }},
+        Bypass{"ArchiveThatTheClientDescribes", "remote-context",
+               [](auto& r) { add_op(*r.mutable_definition(), source_of("http://169.254.169.254/")); }},
         Bypass{"UnknownOutput", "build-output", [](auto& r) { r.set_exporter("containerd"); }},
         Bypass{"UnknownSecondOutput", "build-output", [](auto& r) { r.add_exporters()->set_type("containerd"); }},
         Bypass{"StepOnTheHostsNetwork", "host-network",
