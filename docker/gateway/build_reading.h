@@ -43,6 +43,7 @@ class BuildReading {
   Result<std::vector<DockerfileBuild>> add_arguments(BuildArguments arguments);
 
   std::shared_ptr<SessionLogins> logins;  // of the client, as long as it can be asked
+  bool ended = false;                     // the session
 
  private:
   std::set<std::string> dockerfiles_;
@@ -63,7 +64,10 @@ class SessionReading {
  public:
   SessionReading(BuildReadings& readings, std::string id)
       : readings_(readings), id_(std::move(id)), reading_(readings.sessions[id_] = std::make_shared<BuildReading>()) {}
-  ~SessionReading() { readings_.sessions.erase(id_); }
+  ~SessionReading() {
+    reading_->ended = true;
+    readings_.sessions.erase(id_);
+  }
   SessionReading(const SessionReading&) = delete;
   SessionReading& operator=(const SessionReading&) = delete;
 

@@ -28,7 +28,7 @@ Json to_login(const buildkit::Credentials& credentials) {
 Task<std::shared_ptr<SessionLogins>> begun(std::shared_ptr<BuildReading> session) {
   http::asio::steady_timer pause(co_await http::asio::this_coro::executor);
   const auto end = std::chrono::steady_clock::now() + kBeginLimit;
-  while (!session->logins && std::chrono::steady_clock::now() < end) {
+  while (!session->logins && !session->ended && std::chrono::steady_clock::now() < end) {
     pause.expires_after(kBeginPause);
     co_await pause.async_wait(http::asio::use_awaitable);
   }
