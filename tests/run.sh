@@ -101,16 +101,10 @@ if [ ${#others[@]} -gt 0 ]; then
 fi
 step "tests${building:+; beside them the builds ${others[*]}}"
 run_tests dev dev ${quick:+-LE engine} ${only:+-R "$only"}
-if [ -n "$building" ]; then
-  step "builds ${others[*]}"
-  wait "$building" || { tail -n 40 "$work/builds.log"; exit 1; }
-  building=
-fi
-
 # With containerd's store of images and a BuildKit of today.
 on_current_engine() {
   local DOCKER_HOST
-  tests/support/current_engine.sh build/engine >"$work/builds.log" 2>&1 || { tail -n 20 "$work/builds.log"; return 1; }
+  tests/support/current_engine.sh build/engine >"$work/current.log" 2>&1 || { tail -n 20 "$work/current.log"; return 1; }
   DOCKER_HOST=$(PATH=$PWD/build/engine:$PATH tests/support/engine.sh start "$work/current" --drop-sys-resource) || return 1
   export DOCKER_HOST
   docker version --format '{{.Server.Version}}, API {{.Server.APIVersion}}' && tests/support/images.sh || return 1
@@ -120,6 +114,12 @@ on_current_engine() {
 if [ -n "$current" ] && [ -z "$quick" ]; then
   step "a current engine"
   on_current_engine || failed=yes
+fi
+
+if [ -n "$building" ]; then
+  step "builds ${others[*]}"
+  wait "$building" || { tail -n 40 "$work/builds.log"; exit 1; }
+  building=
 fi
 
 # The bridge's tests, against the program of a build; quiet unless one fails.
