@@ -101,6 +101,7 @@ if [ ${#others[@]} -gt 0 ]; then
 fi
 step "tests${building:+; beside them the builds ${others[*]}}"
 run_tests dev dev ${quick:+-LE engine} ${only:+-R "$only"}
+
 # With containerd's store of images and a BuildKit of today.
 on_current_engine() {
   local DOCKER_HOST

@@ -1,5 +1,6 @@
-// SessionLogins: the logins for registries of a BuildKit client, which it tells over its session. A coroutine's local
-// on the gateway's loop, next to the connection to the client; not thread-safe.
+// SessionLogins: the logins for registries of a BuildKit client, which it tells over its session. Held by the
+// session and by whoever asks; end() must be awaited before the connection to the client goes. One loop; not
+// thread-safe.
 #pragma once
 
 #include <functional>

@@ -55,10 +55,14 @@ def make_buildx():
     subprocess.run([str(ROOT / "tests/support/clients.sh"), str(CLIENTS), *([BUILDX] if BUILDX else [])], check=True)
 
 
+def api_version():
+    """The minor one that docker and the engine have agreed upon: 41 with Debian's engine."""
+    return int(docker("version", "--format", "{{.Client.APIVersion}}").removeprefix("1."))
+
+
 def left_by_prune(volume):
     """What docker volume ls -q then prints of a volume with a name: from API 1.42 on, a prune leaves those."""
-    version = docker("version", "--format", "{{.Client.APIVersion}}")
-    return "" if int(version.removeprefix("1.")) < 42 else volume + "\n"
+    return "" if api_version() < 42 else volume + "\n"
 
 
 def until(what, condition, seconds=60):

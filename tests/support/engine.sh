@@ -3,7 +3,6 @@
 # prints the address for DOCKER_HOST; engine.sh stop DIR ends it and removes all that it left.
 #
 # --tcp PORT: it listens on 127.0.0.1 too, as an engine that is reached over the network; that address is printed.
-# --containerd-images: it keeps its images in containerd's store, as new installations from 29 on do.
 # --drop-sys-resource: its containers run without CAP_SYS_RESOURCE, so that privileged ones start where the machine
 # itself lacks that capability.
 set -euo pipefail
@@ -77,7 +76,6 @@ start() {
       --drop-sys-resource)
         write_runtime
         options+=(--add-runtime "dropped=$dir/runtime" --default-runtime dropped) ;;
-      --containerd-images) options+=(--feature containerd-snapshotter=true) ;;
       --tcp)
         shift
         address=tcp://127.0.0.1:$1
